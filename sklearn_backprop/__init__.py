@@ -1,0 +1,1 @@
+"""Linear regression and multilayer perceptrons by gradients, for scikit-learn."""

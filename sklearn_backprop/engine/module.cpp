@@ -1,0 +1,23 @@
+// The extension module: what Python sees of the engine.
+#include <nanobind/nanobind.h>
+
+#include "bind_blas.hpp"
+
+namespace nb = nanobind;
+
+namespace sklearn_backprop {
+void bind_linear_model(nb::module_& m);
+}  // namespace sklearn_backprop
+
+NB_MODULE(_engine, m) {
+  m.doc() = "Compiled engine of sklearn_backprop.";
+  m.def("load_blas", &sklearn_backprop::blas::load, nb::arg("capsules"),
+        "Take the addresses of the BLAS routines out of SciPy's capsules.");
+  m.attr("openmp") =
+#ifdef _OPENMP
+      true;
+#else
+      false;
+#endif
+  sklearn_backprop::bind_linear_model(m);
+}
