@@ -66,6 +66,18 @@ inline void gemv(char trans, std::int64_t m, std::int64_t n, T alpha, const T* a
   });
 }
 
+// C (m x n) = op(A) * B + beta * C, by gemv where B is a single column: gemm would copy A.
+template <typename T>
+inline void multiply(char trans, std::int64_t m, std::int64_t n, std::int64_t k,
+                     const T* a, std::int64_t lda, const T* b, T beta, T* c) {
+  if (n == 1) {
+    const bool as_is = trans == 'N';
+    gemv<T>(trans, as_is ? m : k, as_is ? k : m, T(1), a, lda, b, beta, c);
+  } else {
+    gemm<T>(trans, 'N', m, n, k, T(1), a, lda, b, k, beta, c, m);
+  }
+}
+
 // One triangle of C (n x n) = alpha * op(A) * op(A)' + beta * C
 template <typename T>
 inline void syrk(char uplo, char trans, std::int64_t n, std::int64_t k, T alpha,

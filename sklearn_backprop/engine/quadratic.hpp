@@ -46,8 +46,7 @@ class GramCost final : public Cost {
   // gradient = H theta - b;  J = (theta'(gradient - b) + c) / 2
   double evaluate(const double* theta, double* gradient) override {
     std::copy(linear_.begin(), linear_.end(), gradient);
-    blas::gemm<double>('N', 'N', n_, n_targets_, n_, 1.0, hessian_.data(), n_, theta, n_,
-                       -1.0, gradient, n_);
+    blas::multiply('N', n_, n_targets_, n_, hessian_.data(), n_, theta, -1.0, gradient);
     return 0.5 * (dot(theta, gradient, size()) - dot(theta, linear_.data(), size()) +
                   constant_);
   }
@@ -70,13 +69,11 @@ struct DenseMatrix {
 
   // out (n_targets x n_rows) = X u
   void multiply(const double* u, index_t n_targets, double* out) const {
-    blas::gemm<double>(as_stored(), 'N', n_rows, n_targets, n_cols, 1.0, data, leading(),
-                       u, n_cols, 0.0, out, n_rows);
+    blas::multiply(as_stored(), n_rows, n_targets, n_cols, data, leading(), u, 0.0, out);
   }
   // out (n_targets x n_cols) = X' r
   void multiply_transposed(const double* r, index_t n_targets, double* out) const {
-    blas::gemm<double>(transposed(), 'N', n_cols, n_targets, n_rows, 1.0, data, leading(),
-                       r, n_rows, 0.0, out, n_cols);
+    blas::multiply(transposed(), n_cols, n_targets, n_rows, data, leading(), r, 0.0, out);
   }
 };
 

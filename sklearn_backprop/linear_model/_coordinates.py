@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.extmath import safe_sparse_dot
 
-from ._gram import Moments
+from ._gram import Moments, require_representable
 
 # A column whose spread is below this share of its place holds rounding errors only.
 _CONSTANT_SPREAD = 8 * np.finfo(np.float64).eps
@@ -80,7 +80,9 @@ class StandardScaling(Scaling):
         weight = np.ones(X.shape[0]) if weight is None else weight
         total = float(weight.sum())
         mean = _weighted_mean(X, weight, total)
-        return cls(total, mean, _squares_around(X, weight, mean))
+        squares = _squares_around(X, weight, mean)
+        require_representable(X, squares, "X")
+        return cls(total, mean, squares)
 
     def merge(self, other) -> Self:
         weight = self.weight + other.weight
@@ -147,7 +149,9 @@ SCALINGS: dict[str | None, type[Scaling]] = {
 }
 
 
-def coordinates(scaling: Scaling, y_center, *, fit_intercept, measured_here) -> Coordinates:
+def coordinates(
+    scaling: Scaling, y_center, *, fit_intercept, measured_here
+) -> Coordinates:
     """Coordinates of a scaling; `measured_here`: on the very rows that descent sees."""
     center, scale = scaling.center_and_scale(fit_intercept)
     intercept_follows = scaling.is_centered and measured_here

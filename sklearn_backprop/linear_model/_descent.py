@@ -15,8 +15,8 @@ from ._coordinates import SCALINGS, Coordinates, Scaling, coordinates
 from ._gram import Moments, moments, n_weighted_rows
 
 _EPS = np.finfo(np.float64).eps
-# All eigenvalues of a matrix up to this size take less than a tenth of a second.
-_MAX_EIGENVALUES = 1000
+# Beyond this size the largest eigenvalue and a factorisation come cheaper than all.
+_MAX_EIGENVALUES = 300
 # How long the engine runs before Python looks for an interrupt or has a line to print.
 _SLICE_SECONDS = 0.1
 
@@ -37,7 +37,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Penalty:
-    """Elastic net in the units of X: alpha * (l1_ratio |w|_1 + (1 - l1_ratio)/2 |w|^2)."""
+    """alpha * (l1_ratio |coef|_1 + (1 - l1_ratio)/2 |coef|^2), in the units of X."""
 
     alpha: float
     l1_ratio: float
@@ -62,7 +62,7 @@ def pose(
         scaling = seen.merge(scaling)
     y_center = np.zeros(Y.shape[1])
     if fit_intercept:
-        y_center = np.average(Y, axis=0, weights=weight) if sums is None else sums.y_mean
+        y_center = sums.y_mean if sums else np.average(Y, axis=0, weights=weight)
     places = coordinates(
         scaling, y_center, fit_intercept=fit_intercept, measured_here=seen is None
     )
@@ -82,19 +82,17 @@ def _gram_problem(sums: Moments, places: Coordinates, penalty: Penalty) -> Probl
         hessian = np.block([[hessian, offset[:, None]], [offset, np.ones(1)]])
         linear = np.column_stack([linear, np.zeros(len(linear))])
     l1, l2 = penalty.weights(scale)
-    mean_squares = sums.yy / sums.weight
-    eigenvalues = _eigenvalues(_with_penalty(hessian, l2))
-    curvature = float(eigenvalues[-1])
+    mean_squares = np.diagonal(sums.yy) / sums.weight
+    curvatures = _curvatures(_with_penalty(hessian, l2), sums.n_rows)
     return Problem(
         cost=_engine.GramCost(
             hessian, np.ascontiguousarray(linear), float(mean_squares.sum())
         ),
         coordinates=places,
-        gradient_floor=_gradient_floor(curvature, mean_squares),
+        gradient_floor=_gradient_floor(curvatures["curvature"], mean_squares),
         l1=l1,
         l2=l2,
-        curvature=curvature,
-        **_conditioning(eigenvalues, sums.n_rows, len(hessian)),
+        **curvatures,
     )
 
 
@@ -120,7 +118,7 @@ def _data_problem(X, Y, weight, places: Coordinates, penalty: Penalty) -> Proble
             rows = np.ascontiguousarray(rows)
         cost = _engine.DenseCost(rows, *rest)
     l1, l2 = penalty.weights(places.scale)
-    curvature = float(_eigenvalues(_hessian_operator(rows, share, places, l2))[-1])
+    curvature = _largest_eigenvalue(_hessian_operator(rows, share, places, l2))
     return Problem(
         cost=cost,
         coordinates=places,
@@ -139,30 +137,45 @@ def _with_penalty(hessian, l2) -> np.ndarray:
     return penalized
 
 
-def _eigenvalues(hessian) -> np.ndarray:
-    """Eigenvalues of H (m, m), ascending; of a large one the largest only."""
+def _largest_eigenvalue(hessian) -> float:
+    """L of H (m, m), an array or an operator, by Lanczos iteration."""
     size = hessian.shape[0]
-    if size <= _MAX_EIGENVALUES and isinstance(hessian, np.ndarray):
-        return linalg.eigvalsh(hessian, check_finite=False)
     if size == 1:
-        return hessian @ np.ones(1)
+        return float((hessian @ np.ones(1))[0])
     # A fixed direction that is orthogonal to nothing in particular.
     start = np.random.default_rng(0).standard_normal(size)
-    return eigsh(hessian, k=1, which="LA", v0=start, tol=1e-8)[0]
+    if not np.any(hessian @ start):
+        return 0.0
+    (largest,) = eigsh(
+        hessian, k=1, which="LA", v0=start, tol=1e-8, return_eigenvectors=False
+    )
+    return float(largest)
 
 
-def _conditioning(eigenvalues, n_rows, size) -> dict:
-    """Rank and condition number of the scaled data behind a Hessian (size, size)."""
-    if len(eigenvalues) < size:
-        return {}
-    cutoff = _EPS * max(n_rows, size) * max(eigenvalues[-1], 0.0)
+def _curvatures(hessian, n_rows) -> dict:
+    """What `Problem` records of H (m, m): curvature, rank and condition number."""
+    if len(hessian) > _MAX_EIGENVALUES:
+        return {
+            "curvature": _largest_eigenvalue(hessian),
+            **_estimated_conditioning(hessian),
+        }
+    eigenvalues = linalg.eigvalsh(hessian, check_finite=False)
+    largest = float(eigenvalues[-1])
+    cutoff = _EPS * max(n_rows, len(hessian)) * max(largest, 0.0)
     kept = eigenvalues[eigenvalues > cutoff]
-    if not len(kept):
-        return {"rank": 0, "condition_number": 1.0}
-    return {
-        "rank": len(kept),
-        "condition_number": float(np.sqrt(kept[-1] / kept[0])),
-    }
+    condition = float(np.sqrt(largest / kept[0])) if len(kept) else 1.0
+    return {"curvature": largest, "rank": len(kept), "condition_number": condition}
+
+
+def _estimated_conditioning(hessian) -> dict:
+    """Full rank and an estimated condition number of H (m, m), or nothing."""
+    factor, info = linalg.lapack.dpotrf(hessian, lower=1, clean=0)
+    if info != 0:
+        return {}
+    rcond, _ = linalg.lapack.dpocon(factor, linalg.norm(hessian, 1), uplo="L")
+    if rcond < _EPS * len(hessian):
+        return {}
+    return {"rank": len(hessian), "condition_number": float(np.sqrt(1.0 / rcond))}
 
 
 def _hessian_operator(X, share, places: Coordinates, l2) -> LinearOperator:
@@ -184,7 +197,7 @@ def _hessian_operator(X, share, places: Coordinates, l2) -> LinearOperator:
 
 
 def _gradient_floor(curvature, mean_squares) -> np.ndarray:
-    """Gradient norms (k,) that rounding leaves for targets of these mean squares (k,)."""
+    """Gradient norms (k,) that rounding leaves, for the targets' mean squares (k,)."""
     return 8 * _EPS * np.sqrt(curvature * mean_squares)
 
 
@@ -306,7 +319,7 @@ def _run(run, settings: Settings) -> None:
 
 
 def _next_printed(n_iter, verbose) -> int:
-    """The next iteration to print: 1, 2, 5, 10, 20, 50, ...; every one if verbose > 1."""
+    """The next iteration to print: 1, 2, 5, 10, 20, ...; every one if verbose > 1."""
     if verbose > 1:
         return n_iter + 1
     power = 1
@@ -327,10 +340,10 @@ def divergence_message(problem: Problem, settings: Settings, result: Descended) 
     return (
         f"Gradient descent diverges with a step of {result.first_rate:.6g}: after "
         f"{len(result.loss_curve)} iterations the loss went from "
-        f"{result.start_loss:.6g} to {last:.6g}. The largest stable step for these data "
-        f"is {stable:.6g} (L = {problem.curvature:.6g} is the largest curvature of the "
-        f"cost in scaled coordinates). Pass {', '.join(remedies[:-1])} or {remedies[-1]}; "
-        "loss_curve_ holds the losses up to here."
+        f"{result.start_loss:.6g} to {last:.6g}. The largest stable step for these "
+        f"data is {stable:.6g} (L = {problem.curvature:.6g} is the largest curvature "
+        f"of the cost in scaled coordinates). Pass {', '.join(remedies[:-1])} or "
+        f"{remedies[-1]}; loss_curve_ holds the losses up to here."
     )
 
 

@@ -7,14 +7,15 @@ semi-normal equations (Bjorck, 1987), their gradient accumulated in double-doubl
 Legend: X (n, p), Y (n, k), weight (n,) or None; coefficients are (p, k) inside.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from scipy import linalg, optimize
 
 from ..engine import _engine
 from ._factor import Factor, factorize
-from ._gram import moments, n_row_threads, n_weighted_rows, row_blocks
+from ._gram import Moments, moments, n_row_threads, n_weighted_rows, row_blocks
 from ._normal_inverse import (
     NormalInverse,
     cholesky_inverse,
@@ -43,6 +44,8 @@ class Solution:
     solver: str
     rank: int
     condition_number: float
+    # What later rows can be merged into; None where that would be as large as the data.
+    rows: Moments | Factor | None
 
 
 def solve(X, Y, weight, *, fit_intercept, alpha, positive) -> Solution:
@@ -56,16 +59,22 @@ def solve(X, Y, weight, *, fit_intercept, alpha, positive) -> Solution:
     inverse: NormalInverse | None = cholesky_inverse(sums, alpha)
     if inverse is not None:
         coef = inverse.apply(sums.xy)
+        rows: Moments | Factor = sums
     else:
-        factor = factorize(X, Y, weight, centered=fit_intercept)
-        coef, inverse = factor_solution(factor, alpha)
+        rows = factorize(X, Y, weight, centered=fit_intercept)
+        coef, inverse = factor_solution(rows, alpha)
     intercept = sums.y_mean - sums.x_mean @ coef
-    squares = sums.yy - np.einsum("jk,jk->k", coef, 2.0 * sums.xy - sums.xx @ coef)
+    explained = np.einsum("jk,jk->k", coef, 2.0 * sums.xy - sums.xx @ coef)
+    squares = np.diagonal(sums.yy) - explained
     if X.size <= _ALWAYS_REFINE_SIZE or inverse.condition_number > _REFINE_CONDITION:
-        data = (X, Y, weight)
+        penalty = sums.weight * alpha
+        rows_at = partial(_residual_sums, X, Y, weight)
         coef, intercept, squares = _refine(
-            data, sums, fit_intercept, alpha, inverse, coef, intercept
+            rows_at, sums, penalty, fit_intercept, inverse, coef, intercept
         )
+    if isinstance(rows, Moments):
+        # Refinement has made the solution more exact than the products are.
+        rows = replace(rows, xy=sums.xx @ coef + sums.weight * alpha * coef)
     return Solution(
         coef=coef,
         intercept=intercept,
@@ -73,6 +82,7 @@ def solve(X, Y, weight, *, fit_intercept, alpha, positive) -> Solution:
         solver=inverse.solver,
         rank=inverse.rank,
         condition_number=inverse.condition_number,
+        rows=rows,
     )
 
 
@@ -93,6 +103,7 @@ def solve_factor(factor: Factor, *, alpha, positive) -> Solution:
         solver=solver,
         rank=inverse.rank,
         condition_number=inverse.condition_number,
+        rows=factor,
     )
 
 
@@ -112,19 +123,22 @@ def _solve_wide(X, Y, weight, fit_intercept, alpha) -> Solution:
         solver=found.solver,
         rank=found.rank,
         condition_number=found.condition_number,
+        rows=None,
     )
 
 
-def _refine(data, sums, fit_intercept, alpha, inverse, coef, intercept):
-    """Coefficients, intercept and residual squares after corrections.
+def _refine(
+    residual_sums, sums, penalty, fit_intercept, inverse, coef, intercept
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coefficients, intercept and residual squares (k,) after corrections.
 
     Each correction solves the normal equations for what the residuals still correlate
     with X; one is nearly always enough, more are made while they shrink.
     """
     last = np.inf
     for _ in range(_MAX_CORRECTIONS):
-        residuals = _residual_sums(*data, coef, intercept)
-        gradient = residuals.gradient(sums.x_mean).T - sums.weight * alpha * coef
+        residuals = residual_sums(coef, intercept)
+        gradient = residuals.gradient(sums.x_mean).T - penalty * coef
         step = inverse.apply(gradient)
         size = linalg.norm(step) / max(linalg.norm(coef), np.finfo(float).tiny)
         if not size < last:

@@ -6,14 +6,15 @@ Factors of two blocks of rows merge exactly into that of both (Chan, Golub and L
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from scipy import linalg
 
-from ._gram import row_blocks
+from ._gram import Moments, row_blocks
 
-# Rows of a dense block, in multiples of its columns: enough to make QR's panels efficient,
-# few enough to keep the copy small beside the data.
+# Rows of a dense block, in multiples of its columns: enough to make QR's panels
+# efficient, few enough to keep the copy small beside the data.
 _BLOCK_HEIGHT = 4
 _MIN_BLOCK_ROWS = 1024
 
@@ -60,18 +61,33 @@ class Factor:
 def factorize(X, Y, weight, *, centered) -> Factor:
     """Factor of X (n, p) and Y (n, k), dense blocks of rows at a time."""
     height = max(_MIN_BLOCK_ROWS, _BLOCK_HEIGHT * X.shape[1])
-    total = None
-    for rows, block in row_blocks(X, size=height * X.shape[1]):
-        for start in range(0, block.shape[0], height):
-            part = slice(start, start + height)
-            factor = _factorize_block(
-                np.asarray(block[part], dtype=np.float64),
-                Y[rows][part],
-                None if weight is None else weight[rows][part],
-                centered,
-            )
-            total = factor if total is None else total.merge(factor)
-    return total
+    parts = (
+        _factorize_block(
+            np.asarray(block[start : start + height], dtype=np.float64),
+            Y[rows][start : start + height],
+            None if weight is None else weight[rows][start : start + height],
+            centered,
+        )
+        for rows, block in row_blocks(X, size=height * X.shape[1])
+        for start in range(0, block.shape[0], height)
+    )
+    return reduce(Factor.merge, parts)
+
+
+def factor_of_moments(sums: Moments) -> Factor:
+    """Factor of the rows behind moments."""
+    gram = np.block([[sums.xx, sums.xy], [sums.xy.T, sums.yy]])
+    size = np.sqrt(np.diagonal(gram))
+    size[size == 0.0] = 1.0
+    values, vectors = linalg.eigh(gram / np.outer(size, size), check_finite=False)
+    root = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T * size
+    return Factor(
+        n_rows=sums.n_rows,
+        weight=sums.weight,
+        x_mean=sums.x_mean,
+        y_mean=sums.y_mean,
+        triangle=_triangle(root),
+    )
 
 
 def _factorize_block(X, Y, weight, centered) -> Factor:

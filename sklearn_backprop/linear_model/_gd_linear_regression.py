@@ -28,7 +28,8 @@ from ._descent import (
     unfinished_message,
 )
 from ._exact import Solution, solve, solve_factor
-from ._factor import factorize
+from ._factor import Factor, factor_of_moments, factorize
+from ._gram import Moments
 
 _DTYPES = [np.float64, np.float32]
 # What some fits set and others do not.
@@ -38,7 +39,7 @@ _OPTIONAL_ATTRIBUTES = (
     "learning_rate_",
     "coef_path_",
     "_scaling",
-    "_factor",
+    "_rows",
 )
 
 
@@ -65,8 +66,8 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Whether to fit an intercept. Without one, data are taken as centred.
     feature_scaling : {"standard", "minmax"} or None, default="standard"
         Coordinates in which "gd" descends: features of zero mean and unit variance,
-        features moved to [0, 1], or features as they are. ``coef_`` is in the units of X
-        in any case; what changes is the number of iterations. "normal" does not need it.
+        features moved to [0, 1], or features as they are. ``coef_`` is in the units of
+        X in any case; what changes is the number of iterations. "normal" needs none.
     learning_rate_init : "auto" or float, default="auto"
         Step of descent, in scaled coordinates. "auto" takes 1/L, where L is the largest
         curvature (eigenvalue of the Hessian of J); a constant step above 2/L diverges.
@@ -91,7 +92,8 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
     positive : bool, default=False
         Whether coefficients are kept at or above zero; dense X only for "normal".
     warm_start : bool, default=False
-        Whether "gd" starts from the coefficients of the last fit and adds to its curves.
+        Whether "gd" starts from the coefficients of the last fit and adds to its
+        curves.
     verbose : int, default=0
         1 prints iterations 1, 2, 5, 10, 20, 50 and so on of "gd"; 2 prints each.
     track_path : bool, default=False
@@ -263,9 +265,9 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def partial_fit(self, X, y, sample_weight=None):
         """Learn from one more block of rows.
 
-        "normal" keeps a triangular factor of all rows seen, which merges exactly: blocks
-        in any order give the fit of all rows together. "gd" makes one step of descent on
-        the block, in coordinates scaled by all rows seen so far.
+        "normal" keeps a triangular factor of all rows seen, which merges exactly:
+        blocks in any order give the fit of all rows together. "gd" makes one step of
+        descent on the block, in coordinates scaled by all rows seen so far.
 
         Parameters
         ----------
@@ -363,9 +365,9 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         seen = 1 if self.coef_.ndim == 1 else self.coef_.shape[0]
         if _as_columns(y).shape[1] != seen or (y.ndim == 1) != (self.coef_.ndim == 1):
             raise ValueError(
-                f"y has shape {y.shape}, but this model was fitted to "
-                f"{seen} target(s) with coef_ of shape {self.coef_.shape}. Pass the same "
-                "targets in every block."
+                f"y has shape {y.shape}, but this model was fitted to {seen} target(s) "
+                f"with coef_ of shape {self.coef_.shape}. Pass the same targets in "
+                "every block."
             )
 
     def _forget(self) -> None:
@@ -404,17 +406,24 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Merge a block into the factor of the rows seen, and solve from it."""
         factor = factorize(X, _as_columns(y), weight, centered=self.fit_intercept)
         if not is_first:
-            if not hasattr(self, "_factor"):
-                raise ValueError(
-                    "partial_fit cannot add rows to a model that fit(solver='normal') "
-                    "or solver='gd' trained: they keep no factor of their rows. Call "
-                    "partial_fit with solver='normal' from the first block on."
-                )
-            factor = self._factor.merge(factor)
+            factor = self._seen_factor().merge(factor)
         solution = solve_factor(factor, alpha=self.alpha, positive=self.positive)
         self._forget()
-        self._factor = factor
         self._set_solution(solution, X, y)
+
+    def _seen_factor(self) -> Factor:
+        """Factor of the rows of earlier calls."""
+        rows = getattr(self, "_rows", None)
+        if isinstance(rows, Moments):
+            return factor_of_moments(rows)
+        if rows is None:
+            raise ValueError(
+                "partial_fit with solver='normal' cannot add rows to this model: it "
+                "was fitted by solver='gd', or by fit on no more rows than features, "
+                "and keeps no factor of those rows. Call partial_fit with "
+                "solver='normal' from the first block on."
+            )
+        return rows
 
     def _set_solution(self, solution: Solution, X, y) -> None:
         """Fitted attributes after an exact solution."""
@@ -425,6 +434,7 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.solver_ = solution.solver
         self.rank_ = solution.rank
         self.condition_number_ = solution.condition_number
+        self._rows = solution.rows
         if solution.solver == "pinv":
             warnings.warn(
                 "The data do not determine the coefficients: their rank is "
@@ -433,7 +443,7 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "coefficients that fit equally well, those of least norm were taken. "
                 "Pass alpha > 0, or drop the columns that others determine.",
                 LinAlgWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     # Gradient descent
@@ -456,7 +466,7 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         result = descend(problem, start, settings)
         if start is None:
             self._forget()
-        self._record(problem, result)
+        self._record(problem, result, y)
         if result.status == Status.DIVERGED:
             raise DivergenceError(divergence_message(problem, settings, result))
         self._scaling = scaling
@@ -470,7 +480,7 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 stacklevel=4,
             )
 
-    def _record(self, problem: Problem, result: Descended) -> None:
+    def _record(self, problem: Problem, result: Descended, y) -> None:
         """Curves and figures of a run, appended to those of the runs it continues."""
 
         def appended(name, new):
@@ -482,8 +492,10 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
             "gradient_norm_curve_", result.gradient_norm_curve
         )
         if result.coef_path is not None:
-            is_new = not hasattr(self, "coef_path_")
-            self.coef_path_ = appended("coef_path_", result.coef_path[not is_new :])
+            path = result.coef_path[:, 0] if y.ndim == 1 else result.coef_path
+            if hasattr(self, "coef_path_"):
+                path = path[1:]  # the start is the last of the path so far
+            self.coef_path_ = appended("coef_path_", path)
         self.n_iter_ = len(self.loss_curve_)
         self.loss_ = float(self.loss_curve_[-1])
         self.learning_rate_ = result.last_rate

@@ -24,6 +24,8 @@ _BLOCK_SIZE = 1_000_000
 _CENTER_SAMPLE = 101
 # A centre this many standard deviations off would cost two digits of the variances.
 _MAX_SQUARED_OFFSET = 100.0
+# Sums of squares below this have lost digits to underflow.
+_SMALLEST_SQUARE = 1e-280
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Moments:
     y_mean: np.ndarray  # (k,)
     xx: np.ndarray  # (p, p)
     xy: np.ndarray  # (p, k)
-    yy: np.ndarray  # (k,)
+    yy: np.ndarray  # (k, k)
 
 
 def moments(X, Y, weight, *, centered) -> Moments:
@@ -48,6 +50,8 @@ def moments(X, Y, weight, *, centered) -> Moments:
     else:
         gram = _gram(X, Y, weight, mean)
     products = gram[1:, 1:]
+    require_representable(X, np.diagonal(products)[:n_features], "X")
+    require_representable(Y, np.diagonal(products)[n_features:], "y")
     return Moments(
         n_rows=n_weighted_rows(X, weight),
         weight=float(gram[0, 0]),
@@ -55,8 +59,23 @@ def moments(X, Y, weight, *, centered) -> Moments:
         y_mean=mean[n_features:],
         xx=products[:n_features, :n_features],
         xy=products[:n_features, n_features:],
-        yy=np.diagonal(products)[n_features:].copy(),
+        yy=products[n_features:, n_features:],
     )
+
+
+def require_representable(data, squares, name) -> None:
+    """Refuse columns (n, p) whose centred squares (p,) leave double precision."""
+    for j in np.flatnonzero(~np.isfinite(squares) | (squares < _SMALLEST_SQUARE)):
+        column = data[:, [j]]
+        if sparse.issparse(column):
+            column = column.toarray()
+        if np.isfinite(squares[j]) and np.ptp(column) == 0.0:
+            continue  # a constant column has no squares
+        raise ValueError(
+            f"The squares of column {j} of {name} leave double precision: its largest "
+            f"magnitude is {np.abs(column).max():.3g}. Rescale it, for instance with "
+            "sklearn.preprocessing.MaxAbsScaler."
+        )
 
 
 def n_weighted_rows(X, weight) -> int:
@@ -73,14 +92,17 @@ def _centered_gram(X, Y, weight) -> tuple[np.ndarray, np.ndarray]:
         center = center + offset
         gram = _gram(X, Y, weight, center)
         offset = gram[0, 1:] / gram[0, 0]
-    gram[1:, 1:] -= np.outer(offset, gram[0, 1:])
+    with np.errstate(over="ignore", invalid="ignore"):
+        gram[1:, 1:] -= np.outer(offset, gram[0, 1:])
     return center + offset, gram
 
 
 def _is_cancelled(gram, offset) -> bool:
     """Whether moving the products (1+m, 1+m) by `offset` (m,) would lose digits."""
-    moved = gram[0, 0] * offset**2
-    return bool(np.any(moved > _MAX_SQUARED_OFFSET * (np.diagonal(gram)[1:] - moved)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        moved = gram[0, 0] * offset**2
+        left = np.diagonal(gram)[1:] - moved
+    return bool(np.any(moved > _MAX_SQUARED_OFFSET * left))
 
 
 def _provisional_center(X, Y) -> np.ndarray:
@@ -92,10 +114,7 @@ def _provisional_center(X, Y) -> np.ndarray:
     n_rows = X.shape[0]
     n_sampled = min(n_rows - 1 + n_rows % 2, _CENTER_SAMPLE)
     rows = np.linspace(0, n_rows - 1, n_sampled).astype(np.intp)
-    if sparse.issparse(X):
-        x_center = np.zeros(X.shape[1])
-    else:
-        x_center = _middle(X[rows])
+    x_center = np.zeros(X.shape[1]) if sparse.issparse(X) else _middle(X[rows])
     return np.concatenate([x_center, _middle(Y[rows])]).astype(np.float64)
 
 

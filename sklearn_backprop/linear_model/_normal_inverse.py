@@ -147,9 +147,7 @@ def factor_solution(factor: Factor, alpha) -> tuple[np.ndarray, NormalInverse]:
         return inverse.solve_rotated(rotated.T @ targets), inverse
     kept = slice(0, rank)
     condition = float(largest / singular[rank - 1]) if rank else 1.0
-    minimum_norm = MinimumNormInverse(
-        singular[kept], right[kept].T, scale, condition
-    )
+    minimum_norm = MinimumNormInverse(singular[kept], right[kept].T, scale, condition)
     projected = left[:, kept].T @ (rotated.T @ targets)
     return minimum_norm.solve_projected(projected), minimum_norm
 

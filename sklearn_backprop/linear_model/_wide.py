@@ -138,6 +138,11 @@ def wide_solution(X, Y, weight, *, centered, alpha) -> WideFit:
 def _row_inverse(rows: _CenteredRows, centered, penalty) -> _RowInverse:
     """By Cholesky of K (n, n) where that is safe, else by singular values."""
     K = rows.gram()
+    if not np.isfinite(np.trace(K)):
+        raise ValueError(
+            "The squares of X leave double precision. Rescale its columns, for instance "
+            "with sklearn.preprocessing.MaxAbsScaler."
+        )
     n_rows = len(K)
     size = np.trace(K) / n_rows
     K[np.diag_indices(n_rows)] += penalty
@@ -151,10 +156,12 @@ def _row_inverse(rows: _CenteredRows, centered, penalty) -> _RowInverse:
     rcond = linalg.lapack.dpocon(factor, norm, uplo="L")[0] if info == 0 else 0.0
     if rcond * _MAX_CONDITION < 1.0:
         return _truncated_row_inverse(rows, penalty)
+    n_columns = rows.mean.shape[0]
+    rank = n_columns if penalty > 0.0 else n_rows - int(centered)
     return _RowInverse(
         apply=lambda right: linalg.cho_solve((factor, True), right, check_finite=False),
-        solver="cholesky" if penalty > 0.0 else "pinv",
-        rank=rows.mean.shape[0] if penalty > 0.0 else n_rows - int(centered),
+        solver="cholesky" if rank == n_columns else "pinv",
+        rank=rank,
         condition_number=float(np.sqrt(1.0 / rcond)),
     )
 
@@ -167,9 +174,10 @@ def _truncated_row_inverse(rows: _CenteredRows, penalty) -> _RowInverse:
     cutoff = _EPS * max(10.0 * np.sqrt(n_columns), len(singular)) * largest
     rank = int(np.count_nonzero(singular > cutoff))
     basis, kept = right[:rank].T, singular[:rank, None]
+    rank = n_columns if penalty > 0.0 else rank
     return _RowInverse(
         apply=lambda right: basis @ (basis.T @ right / (kept**2 + penalty)),
-        solver="pinv",
-        rank=rank if penalty == 0.0 else n_columns,
-        condition_number=float(kept[0, 0] / kept[-1, 0]) if rank else 1.0,
+        solver="qr" if rank == n_columns else "pinv",
+        rank=rank,
+        condition_number=float(kept[0, 0] / kept[-1, 0]) if len(kept) else 1.0,
     )

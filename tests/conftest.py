@@ -1,0 +1,17 @@
+"""Data that several tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+CALIFORNIA = (
+    Path(__file__).parents[1] / "benchmarks" / "data" / "california_housing.npz"
+)
+
+
+@pytest.fixture(scope="session")
+def california():
+    """California housing (Pace and Barry, 1997): training rows, target in 100 000 $."""
+    with np.load(CALIFORNIA) as data:
+        return data["X_train"].astype(np.float64), data["y_train"]

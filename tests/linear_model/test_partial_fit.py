@@ -1,0 +1,114 @@
+"""Learning from blocks of rows."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy import sparse
+from scipy.linalg import LinAlgWarning
+from sklearn.datasets import load_diabetes
+
+from sklearn_backprop import GDLinearRegression
+
+
+@pytest.fixture
+def rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 5)) * [1, 10, 0.1, 1, 1] + [0, 1e4, 0, 5, 0]
+    Y = X @ rng.normal(size=(5, 2)) + rng.normal(size=(90, 2))
+    return X, Y, rng.uniform(0.0, 2.0, size=90)
+
+
+def fit_blocks(model, blocks, X, Y, weight, container=np.asarray):
+    for block in blocks:
+        model.partial_fit(container(X[block]), Y[block], weight[block])
+    return model
+
+
+# The first blocks have too few rows.
+@pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+@pytest.mark.parametrize(
+    "params", [{}, {"alpha": 0.1}, {"fit_intercept": False}, {"positive": True}]
+)
+def test_normal_blocks_in_any_order_are_all_rows_together(params, container, rows):
+    X, Y, weight = rows
+    if params.get("positive") and container is not np.asarray:
+        pytest.skip("nnls takes dense data")
+    model = GDLinearRegression(solver="normal", **params)
+    whole = GDLinearRegression(solver="normal", **params).fit(X, Y, weight)
+    blocks = np.split(np.arange(90), [2, 3, 40])
+    for order in (blocks, blocks[::-1]):
+        model = GDLinearRegression(solver="normal", **params)
+        fit_blocks(model, order, X, Y, weight, container)
+        np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=1e-10)
+        np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(model.loss_, whole.loss_, rtol=1e-9)
+        assert model.rank_ == whole.rank_ == 5
+
+
+@pytest.mark.parametrize("params", [{}, {"alpha": 0.1}])
+def test_partial_fit_goes_on_where_fit_ended(params, rows):
+    X, Y, weight = rows
+    model = GDLinearRegression(solver="normal", **params).fit(
+        X[:50], Y[:50], weight[:50]
+    )
+    model = pickle.loads(pickle.dumps(model))
+    model.partial_fit(X[50:], Y[50:], weight[50:])
+    whole = GDLinearRegression(solver="normal", **params).fit(X, Y, weight)
+    np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=1e-10)
+
+
+def test_partial_fit_refuses_what_it_cannot_add_to(rows):
+    X, Y, _ = rows
+    by_descent = GDLinearRegression().fit(X, Y).set_params(solver="normal")
+    with pytest.raises(ValueError, match="keeps no factor"):
+        by_descent.partial_fit(X, Y)
+    with pytest.warns(LinAlgWarning):
+        wide = GDLinearRegression(solver="normal").fit(X[:4], Y[:4])
+    with pytest.raises(ValueError, match="keeps no factor"):
+        wide.partial_fit(X, Y)
+
+
+@pytest.mark.parametrize("solver", ["gd", "normal"])
+def test_a_block_with_other_targets_or_features_is_refused(solver, rows):
+    X, Y, _ = rows
+    model = GDLinearRegression(solver=solver).partial_fit(X, Y)
+    coef = model.coef_.copy()
+    with pytest.raises(ValueError, match=r"fitted to 2 target\(s\)"):
+        model.partial_fit(X, Y[:, 0])
+    with pytest.raises(ValueError, match="features"):
+        model.partial_fit(X[:, :2], Y)
+    np.testing.assert_array_equal(model.coef_, coef)
+
+
+@pytest.mark.parametrize("scaling", ["standard", "minmax"])
+def test_descent_by_blocks_comes_close_to_all_rows(scaling):
+    X, y = load_diabetes(return_X_y=True)
+    model = GDLinearRegression(feature_scaling=scaling)
+    blocks = np.array_split(np.random.default_rng(0).permutation(len(y)), 4)
+    for _ in range(300):
+        for block in blocks:
+            model.partial_fit(X[block], y[block])
+    exact = GDLinearRegression(solver="normal").fit(X, y)
+    assert model.score(X, y) > exact.score(X, y) - 0.02
+    assert model.n_iter_ == len(model.loss_curve_) == 1200
+
+
+def test_one_pass_on_the_same_rows_is_one_iteration_of_fit():
+    X, y = load_diabetes(return_X_y=True)
+    passes = GDLinearRegression(track_path=True, feature_scaling=None)
+    for _ in range(5):
+        passes.partial_fit(X, y)
+    whole = GDLinearRegression(track_path=True, feature_scaling=None, max_iter=5)
+    with pytest.warns(match="did not reach"):
+        whole.fit(X, y)
+    np.testing.assert_allclose(passes.coef_path_, whole.coef_path_, rtol=1e-9)
+
+
+def test_single_rows_do_not_diverge():
+    X, y = load_diabetes(return_X_y=True)
+    model = GDLinearRegression()
+    for i in range(100):
+        model.partial_fit(X[[i]], y[[i]])
+    assert np.isfinite(model.coef_).all()
