@@ -17,6 +17,7 @@ Limit
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import platform
@@ -72,7 +73,7 @@ def seconds_of(call: Callable[[], object]) -> float:
 def interleaved(
     calls: dict[str, Callable[[], object]], repeat: int, budget: float
 ) -> dict[str, Measured]:
-    """Time each call ``repeat`` times, in turns; less often once it spent its budget."""
+    """Time each call ``repeat`` times, in turns, or until it has spent its budget."""
     measured = {name: Measured() for name in calls}
     for _ in range(repeat):
         for name, call in calls.items():
@@ -92,10 +93,8 @@ def resident_bytes() -> int:
 
 def forget_peak() -> None:
     """Start a new peak here, where the system can (Linux)."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def peak_bytes() -> int:

@@ -17,7 +17,7 @@ def build(project: dict) -> list[str]:
 
 
 def cmake(project: dict) -> list[str]:
-    """What scikit-build-core, installed by now, misses on this machine."""
+    """Tell what scikit-build-core, installed by now, misses on this machine."""
     from scikit_build_core.build import get_requires_for_build_wheel
 
     return get_requires_for_build_wheel()
