@@ -9,13 +9,13 @@ JOBS ?= auto
 
 VENV := .venv
 OLDEST := .venv-oldest
-WHEELS := build/wheel
+WHEELS := build/release
 SANITIZED := build/sanitized
 
 ENGINE := $(wildcard sklearn_backprop/engine/*.cpp sklearn_backprop/engine/*.hpp)
 PACKAGE := $(shell find sklearn_backprop -name __pycache__ -prune -o ! -name '*.so' -print)
 SOURCES := pyproject.toml README.md LICENSE $(PACKAGE)
-WHEEL := $$(echo $(WHEELS)/*.whl)
+WHEEL := $$(echo $(WHEELS)/wheel/*.whl)
 
 # Python must import the installed package, never the folder `make` runs in: that one
 # has no compiled engine.
@@ -98,13 +98,14 @@ $(VENV)/.build-tools: $(VENV)/.created tools/requirements.py
 $(WHEELS)/.built: $(VENV)/.build-tools $(SOURCES)
 	@sh tools/check_prerequisites.sh "$(PYTHON)"
 	@echo "== building the wheel"
-	@rm -rf $(WHEELS)
+	@rm -rf $(WHEELS)/wheel
 	@$(call build_wheel,$(WHEELS))
 	@touch $@
 
 # $(call build_wheel,folder,further options of pip): in this very environment, because
-# an isolated one would be another each time and so would have to compile everything.
-build_wheel = $(VENV)/bin/python $(PIP) wheel . --no-deps --no-build-isolation --wheel-dir $1 $2
+# an isolated one is another each time and so would have to compile everything.
+build_wheel = $(VENV)/bin/python $(PIP) wheel . --no-deps --no-build-isolation --wheel-dir $1/wheel \
+  --config-settings=build-dir=$1/cmake $2
 
 $(VENV)/.installed: $(WHEELS)/.built
 	@echo "== installing sklearn_backprop with the newest dependencies"
@@ -132,7 +133,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-om
 $(SANITIZED)/.installed: $(VENV)/.test $(SOURCES)
 	@echo "== building the engine with sanitizers"
 	@rm -rf $(SANITIZED)/site $(SANITIZED)/wheel
-	@CXXFLAGS="$(SANITIZE)" $(call build_wheel,$(SANITIZED)/wheel,-C build-dir=$(SANITIZED)/cmake -C install.strip=false)
+	@CXXFLAGS="$(SANITIZE)" $(call build_wheel,$(SANITIZED),--config-settings=install.strip=false)
 	@$(VENV)/bin/python $(PIP) install --no-deps --target $(SANITIZED)/site $(SANITIZED)/wheel/*.whl
 	@touch $@
 
