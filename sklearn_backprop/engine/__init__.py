@@ -1,4 +1,4 @@
-"""Compiled engine: all that runs once per mini-batch or once per row."""
+"""Compiled engine: all that runs once per row, per step or per mini-batch."""
 
 from scipy.linalg import cython_blas
 

@@ -1,0 +1,141 @@
+// The Gram matrix of A = sqrt(w) * [1, X - shift_x, Y - shift_y], built in row blocks.
+// Its first column holds the sums, so that one product yields count, means and products.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "blas.hpp"
+#include "rows.hpp"
+#include "threads.hpp"
+
+namespace sklearn_backprop::gram {
+
+// Rows of A that fit a core's second-level cache beside the Gram matrix's panels.
+inline index_t rows_per_block(index_t width) {
+  constexpr index_t kBlockBytes = 256 * 1024;
+  const index_t rows = kBlockBytes / (width * static_cast<index_t>(sizeof(double)));
+  return std::clamp<index_t>(rows, 256, 4096);
+}
+
+// A block of A, stored in the order in which the data lie in memory.
+template <typename T>
+class BlockWriter {
+ public:
+  BlockWriter(const Rows<T>& x, const Rows<double>& y, const double* weight,
+              const double* shift)
+      : x_(x),
+        y_(y),
+        weight_(weight),
+        shift_x_(shift),
+        shift_y_(shift + x.n_cols),
+        width_(1 + x.n_cols + y.n_cols),
+        root_weight_(static_cast<std::size_t>(rows_per_block(width_))) {}
+
+  index_t width() const { return width_; }
+  bool is_row_major() const { return x_.is_row_major(); }
+
+  // block <- rows [begin, end) of A
+  void write(index_t begin, index_t end, double* block) {
+    for (index_t i = begin; i < end; ++i) {
+      root_weight_[static_cast<std::size_t>(i - begin)] =
+          weight_ == nullptr ? 1.0 : std::sqrt(weight_[i]);
+    }
+    if (is_row_major()) {
+      write_by_rows(begin, end, block);
+    } else {
+      write_by_columns(begin, end, block);
+    }
+    if (weight_ != nullptr) scale_rows(end - begin, block);
+  }
+
+ private:
+  void write_by_rows(index_t begin, index_t end, double* block) const {
+    for (index_t i = begin; i < end; ++i, block += width_) {
+      block[0] = 1.0;
+      copy_row(x_, i, shift_x_, block + 1);
+      copy_row(y_, i, shift_y_, block + 1 + x_.n_cols);
+    }
+  }
+
+  template <typename U>
+  static void copy_row(const Rows<U>& rows, index_t i, const double* shift, double* out) {
+    const U* row = rows.row(i);
+    if (rows.col_stride == 1) {
+      for (index_t j = 0; j < rows.n_cols; ++j)
+        out[j] = static_cast<double>(row[j]) - shift[j];
+    } else {
+      for (index_t j = 0; j < rows.n_cols; ++j) out[j] = rows(i, j) - shift[j];
+    }
+  }
+
+  void write_by_columns(index_t begin, index_t end, double* block) const {
+    const index_t count = end - begin;
+    std::fill(block, block + count, 1.0);
+    copy_columns(x_, begin, count, shift_x_, block + count);
+    copy_columns(y_, begin, count, shift_y_, block + count * (1 + x_.n_cols));
+  }
+
+  template <typename U>
+  static void copy_columns(const Rows<U>& rows, index_t begin, index_t count,
+                           const double* shift, double* out) {
+    for (index_t j = 0; j < rows.n_cols; ++j, out += count) {
+      for (index_t i = 0; i < count; ++i) out[i] = rows(begin + i, j) - shift[j];
+    }
+  }
+
+  void scale_rows(index_t count, double* block) const {
+    const index_t row_step = is_row_major() ? width_ : 1;
+    const index_t col_step = is_row_major() ? 1 : count;
+    for (index_t i = 0; i < count; ++i) {
+      const double root = root_weight_[static_cast<std::size_t>(i)];
+      for (index_t j = 0; j < width_; ++j) block[i * row_step + j * col_step] *= root;
+    }
+  }
+
+  Rows<T> x_;
+  Rows<double> y_;
+  const double* weight_;
+  const double* shift_x_;
+  const double* shift_y_;
+  index_t width_;
+  std::vector<double> root_weight_;
+};
+
+// gram (lower triangle, column-major) += A'A over rows [begin, end)
+template <typename T>
+void accumulate(BlockWriter<T> writer, index_t begin, index_t end, double* gram) {
+  const index_t width = writer.width();
+  const index_t step = rows_per_block(width);
+  std::vector<double> block(static_cast<std::size_t>(step * width));
+  for (index_t i = begin; i < end; i += step) {
+    const index_t count = std::min(step, end - i);
+    writer.write(i, i + count, block.data());
+    const bool by_rows = writer.is_row_major();
+    blas::syrk<double>('L', by_rows ? 'N' : 'T', width, count, 1.0, block.data(),
+                       by_rows ? width : count, 1.0, gram, width);
+  }
+}
+
+// gram (width x width, zeroed by the caller) += A'A; rows shared out over `n_threads`.
+// The shares and the order of their sum depend on nothing but n_threads.
+template <typename T>
+void accumulate_shared(const Rows<T>& x, const Rows<double>& y, const double* weight,
+                       const double* shift, int n_threads, double* gram) {
+  const BlockWriter<T> writer(x, y, weight, shift);
+  const std::size_t size = static_cast<std::size_t>(writer.width() * writer.width());
+  std::vector<double> partial(size * static_cast<std::size_t>(n_threads - 1), 0.0);
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(n_threads) schedule(static, 1)
+#endif
+  for (int t = 0; t < n_threads; ++t) {
+    double* mine = t == 0 ? gram : partial.data() + size * static_cast<std::size_t>(t - 1);
+    accumulate(writer, x.n_rows * t / n_threads, x.n_rows * (t + 1) / n_threads, mine);
+  }
+  for (std::size_t start = 0; start < partial.size(); start += size) {
+    for (std::size_t i = 0; i < size; ++i) gram[i] += partial[start + i];
+  }
+}
+
+}  // namespace sklearn_backprop::gram

@@ -1,0 +1,115 @@
+// The gradient of least squares at given coefficients, accumulated in double-double:
+// what iterative refinement needs, since X'(y - Xb) cancels almost wholly near the solution.
+#pragma once
+
+#include <vector>
+
+#include "double_double.hpp"
+#include "rows.hpp"
+#include "threads.hpp"
+
+// Fused multiply-add is one instruction on every recent processor, but a portable x86-64
+// build may not assume so: compile twice and let the loader choose.
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && \
+    !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define SKLEARN_BACKPROP_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#else
+#define SKLEARN_BACKPROP_CLONES
+#endif
+
+namespace sklearn_backprop::residual {
+
+constexpr int kLanes = 8;
+
+// Sums for one target: sum w r x_j (split in two arrays, so that loops vectorise),
+// sum w r and sum w r^2.
+struct Sums {
+  explicit Sums(index_t n_features)
+      : hi(static_cast<std::size_t>(n_features), 0.0), lo(hi) {}
+  std::vector<double> hi, lo;
+  DoubleDouble residual, squares;
+
+  void add(const Sums& other) {
+    for (std::size_t j = 0; j < hi.size(); ++j) {
+      const DoubleDouble sum =
+          DoubleDouble{hi[j], lo[j]} + DoubleDouble{other.hi[j], other.lo[j]};
+      hi[j] = sum.hi;
+      lo[j] = sum.lo;
+    }
+    residual = residual + other.residual;
+    squares = squares + other.squares;
+  }
+};
+
+// start - x . b
+SKLEARN_BACKPROP_CLONES inline DoubleDouble subtract_dot(DoubleDouble start,
+                                                         const double* x,
+                                                         const double* b, index_t n) {
+  DoubleDouble lane[kLanes];
+  index_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) {
+    for (int l = 0; l < kLanes; ++l) {
+      lane[l] = lane[l] + two_product(x[j + l], b[j + l]);
+    }
+  }
+  for (; j < n; ++j) lane[0] = lane[0] + two_product(x[j], b[j]);
+  for (const DoubleDouble& part : lane) start = start + (-part);
+  return start;
+}
+
+// (hi, lo) += x * factor
+SKLEARN_BACKPROP_CLONES inline void add_multiple(const double* x, DoubleDouble factor,
+                                                 index_t n, double* hi, double* lo) {
+  for (index_t j = 0; j < n; ++j) {
+    const DoubleDouble sum = DoubleDouble{hi[j], lo[j]} + factor * x[j];
+    hi[j] = sum.hi;
+    lo[j] = sum.lo;
+  }
+}
+
+// One target's sums over rows [begin, end).
+template <typename T>
+Sums sum_rows(const Rows<T>& x, const Rows<double>& y, index_t target,
+              const double* weight, const double* coef, double intercept, index_t begin,
+              index_t end) {
+  const index_t p = x.n_cols;
+  Sums sums(p);
+  std::vector<double> row(static_cast<std::size_t>(p));
+  for (index_t i = begin; i < end; ++i) {
+    for (index_t j = 0; j < p; ++j) row[static_cast<std::size_t>(j)] = x(i, j);
+    const DoubleDouble r =
+        subtract_dot(two_sum(y(i, target), -intercept), row.data(), coef, p);
+    const DoubleDouble weighted = weight == nullptr ? r : r * weight[i];
+    add_multiple(row.data(), weighted, p, sums.hi.data(), sums.lo.data());
+    sums.residual = sums.residual + weighted;
+    sums.squares = sums.squares + weighted * r;
+  }
+  return sums;
+}
+
+// total += one target's sums over all rows, shared out over `n_threads`.
+template <typename T>
+void add_rows(const Rows<T>& x, const Rows<double>& y, index_t target,
+              const double* weight, const double* coef, double intercept, int n_threads,
+              Sums& total) {
+  std::vector<Sums> shares(static_cast<std::size_t>(n_threads), Sums(x.n_cols));
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(n_threads) schedule(static, 1)
+#endif
+  for (int t = 0; t < n_threads; ++t) {
+    shares[static_cast<std::size_t>(t)] =
+        sum_rows(x, y, target, weight, coef, intercept, x.n_rows * t / n_threads,
+                 x.n_rows * (t + 1) / n_threads);
+  }
+  for (const Sums& share : shares) total.add(share);
+}
+
+// gradient (p) <- sum w r (x - mean), taken in double-double and rounded once.
+inline void round_centered(const Sums& sums, const double* mean, double* gradient) {
+  for (std::size_t j = 0; j < sums.hi.size(); ++j) {
+    const DoubleDouble raw{sums.hi[j], sums.lo[j]};
+    gradient[j] = (raw + (-(sums.residual * mean[j]))).value();
+  }
+}
+
+}  // namespace sklearn_backprop::residual

@@ -1,0 +1,358 @@
+"""Gradient descent, full batch: the cost in good coordinates, its step, and the run.
+
+Legend: X (n, p), Y (n, k), weight (n,) or None; H (m, m) the Hessian of the cost in the
+coordinates of descent, L its largest eigenvalue.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, sparse
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from ..engine import _engine
+from ._coordinates import SCALINGS, Coordinates, Scaling, coordinates
+from ._gram import Moments, moments, n_weighted_rows
+
+_EPS = np.finfo(np.float64).eps
+# All eigenvalues of a matrix up to this size take less than a tenth of a second.
+_MAX_EIGENVALUES = 1000
+# How long the engine runs before Python looks for an interrupt or has a line to print.
+_SLICE_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A cost for the engine, with what is known of its curvature."""
+
+    cost: "_engine.Cost"
+    coordinates: Coordinates
+    gradient_floor: np.ndarray  # (k,) gradient norms that rounding alone leaves
+    l1: np.ndarray  # (p,)
+    l2: np.ndarray  # (p,)
+    curvature: float  # L
+    rank: int | None = None
+    condition_number: float = np.nan
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """Elastic net in the units of X: alpha * (l1_ratio |w|_1 + (1 - l1_ratio)/2 |w|^2)."""
+
+    alpha: float
+    l1_ratio: float
+
+    def weights(self, scale) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (p,) of |theta_j| and theta_j^2 / 2 for theta = coef * scale (p,)."""
+        return (
+            self.alpha * self.l1_ratio / scale,
+            self.alpha * (1.0 - self.l1_ratio) / scale**2,
+        )
+
+
+def pose(
+    X, Y, weight, *, fit_intercept, feature_scaling, penalty: Penalty, seen=None
+) -> tuple[Problem, Scaling]:
+    """The problem of X (n, p) and Y (n, k), and the scaling of all rows seen so far."""
+    sums = None
+    if n_weighted_rows(X, weight) > X.shape[1]:
+        sums = moments(X, Y, weight, centered=fit_intercept)
+    scaling = SCALINGS[feature_scaling].measure(X, weight, sums)
+    if seen is not None:
+        scaling = seen.merge(scaling)
+    y_center = np.zeros(Y.shape[1])
+    if fit_intercept:
+        y_center = np.average(Y, axis=0, weights=weight) if sums is None else sums.y_mean
+    places = coordinates(
+        scaling, y_center, fit_intercept=fit_intercept, measured_here=seen is None
+    )
+    if sums is None:
+        return _data_problem(X, Y, weight, places, penalty), scaling
+    return _gram_problem(sums, places, penalty), scaling
+
+
+def _gram_problem(sums: Moments, places: Coordinates, penalty: Penalty) -> Problem:
+    """The problem on the Gram matrix: a step costs the same for any number of rows."""
+    scale = places.scale
+    offset = (sums.x_mean - places.center) / scale
+    hessian = sums.xx / sums.weight / np.outer(scale, scale)
+    hessian += np.outer(offset, offset)
+    linear = sums.xy.T / sums.weight / scale
+    if places.has_intercept:
+        hessian = np.block([[hessian, offset[:, None]], [offset, np.ones(1)]])
+        linear = np.column_stack([linear, np.zeros(len(linear))])
+    l1, l2 = penalty.weights(scale)
+    mean_squares = sums.yy / sums.weight
+    eigenvalues = _eigenvalues(_with_penalty(hessian, l2))
+    curvature = float(eigenvalues[-1])
+    return Problem(
+        cost=_engine.GramCost(
+            hessian, np.ascontiguousarray(linear), float(mean_squares.sum())
+        ),
+        coordinates=places,
+        gradient_floor=_gradient_floor(curvature, mean_squares),
+        l1=l1,
+        l2=l2,
+        curvature=curvature,
+        **_conditioning(eigenvalues, sums.n_rows, len(hessian)),
+    )
+
+
+def _data_problem(X, Y, weight, places: Coordinates, penalty: Penalty) -> Problem:
+    """The problem on the rows themselves, for fewer rows than columns."""
+    n_rows, n_features = X.shape
+    share = np.ones(n_rows) if weight is None else weight
+    share = share / share.sum()
+    targets = np.ascontiguousarray((Y - places.y_center).T)
+    rest = (targets, share, places.center, places.scale, places.has_intercept)
+    if sparse.issparse(X):
+        rows = sparse.csr_array(X, dtype=np.float64)
+        cost = _engine.SparseCost(
+            rows.data,
+            rows.indices.astype(np.int32, copy=False),
+            rows.indptr.astype(np.int32, copy=False),
+            n_features,
+            *rest,
+        )
+    else:
+        rows = np.asarray(X, dtype=np.float64)
+        if not (rows.flags.c_contiguous or rows.flags.f_contiguous):
+            rows = np.ascontiguousarray(rows)
+        cost = _engine.DenseCost(rows, *rest)
+    l1, l2 = penalty.weights(places.scale)
+    curvature = float(_eigenvalues(_hessian_operator(rows, share, places, l2))[-1])
+    return Problem(
+        cost=cost,
+        coordinates=places,
+        gradient_floor=_gradient_floor(curvature, targets**2 @ share),
+        l1=l1,
+        l2=l2,
+        curvature=curvature,
+    )
+
+
+def _with_penalty(hessian, l2) -> np.ndarray:
+    """Hessian (m, m) with the squared penalty (p,) on its diagonal."""
+    penalized = hessian.copy()
+    features = np.arange(len(l2))
+    penalized[features, features] += l2
+    return penalized
+
+
+def _eigenvalues(hessian) -> np.ndarray:
+    """Eigenvalues of H (m, m), ascending; of a large one the largest only."""
+    size = hessian.shape[0]
+    if size <= _MAX_EIGENVALUES and isinstance(hessian, np.ndarray):
+        return linalg.eigvalsh(hessian, check_finite=False)
+    if size == 1:
+        return hessian @ np.ones(1)
+    # A fixed direction that is orthogonal to nothing in particular.
+    start = np.random.default_rng(0).standard_normal(size)
+    return eigsh(hessian, k=1, which="LA", v0=start, tol=1e-8)[0]
+
+
+def _conditioning(eigenvalues, n_rows, size) -> dict:
+    """Rank and condition number of the scaled data behind a Hessian (size, size)."""
+    if len(eigenvalues) < size:
+        return {}
+    cutoff = _EPS * max(n_rows, size) * max(eigenvalues[-1], 0.0)
+    kept = eigenvalues[eigenvalues > cutoff]
+    if not len(kept):
+        return {"rank": 0, "condition_number": 1.0}
+    return {
+        "rank": len(kept),
+        "condition_number": float(np.sqrt(kept[-1] / kept[0])),
+    }
+
+
+def _hessian_operator(X, share, places: Coordinates, l2) -> LinearOperator:
+    """Products of H (m, m) with vectors, without forming it."""
+    n_features = X.shape[1]
+    center, scale = places.center, places.scale
+
+    def multiply(theta):
+        theta = theta.ravel()
+        raw = theta[:n_features] / scale
+        start = theta[-1] if places.has_intercept else 0.0
+        rows = share * (X @ raw + (start - center @ raw))
+        total = rows.sum()
+        product = (X.T @ rows - center * total) / scale + l2 * theta[:n_features]
+        return np.append(product, total) if places.has_intercept else product
+
+    size = n_features + int(places.has_intercept)
+    return LinearOperator((size, size), matvec=multiply, dtype=np.float64)
+
+
+def _gradient_floor(curvature, mean_squares) -> np.ndarray:
+    """Gradient norms (k,) that rounding leaves for targets of these mean squares (k,)."""
+    return 8 * _EPS * np.sqrt(curvature * mean_squares)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to descend: hyper-parameters of the estimator, as they are named there."""
+
+    learning_rate_init: float | str
+    learning_rate: str
+    power_t: float
+    momentum: float
+    nesterovs_momentum: bool
+    max_iter: int
+    tol: float
+    positive: bool
+    track_path: bool
+    verbose: int
+
+
+@dataclass(frozen=True)
+class Descended:
+    """What a run of descent leaves: coefficients in the units of X, and its record."""
+
+    coef: np.ndarray  # (k, p)
+    intercept: np.ndarray  # (k,)
+    loss_curve: np.ndarray  # (n_iter,)
+    gradient_norm_curve: np.ndarray  # (n_iter,)
+    coef_path: np.ndarray | None  # (n_iter + 1, k, p)
+    first_rate: float
+    last_rate: float
+    status: "_engine.Status"
+    start_loss: float
+    interrupted: bool
+
+
+def step_size(problem: Problem, settings: Settings) -> float:
+    """The step to begin with: as given, or 1/L."""
+    if settings.learning_rate_init != "auto":
+        return float(settings.learning_rate_init)
+    return 1.0 / problem.curvature if problem.curvature > 0.0 else 1.0
+
+
+def largest_stable_step(problem: Problem, settings: Settings) -> float:
+    """The constant step above which the steepest direction grows (Polyak, 1964)."""
+    if problem.curvature <= 0.0:
+        return np.inf
+    momentum = settings.momentum
+    factor = 2.0 * (1.0 + momentum)
+    if settings.nesterovs_momentum:
+        factor /= 1.0 + 2.0 * momentum
+    return factor / problem.curvature
+
+
+def descend(problem: Problem, start, settings: Settings) -> Descended:
+    """Descend from start, a pair of coef (k, p) and intercept (k,), or from zero.
+
+    Zero coefficients go with the mean of y as intercept.
+    """
+    places = problem.coordinates
+    if start is None:
+        start = (
+            np.zeros((len(places.y_center), len(places.scale))),
+            places.y_center,
+        )
+    first_rate = step_size(problem, settings)
+    run = _engine.Descent(
+        problem.cost,
+        places.inside(*start),
+        l1=problem.l1,
+        l2=problem.l2,
+        gradient_floor=problem.gradient_floor,
+        learning_rate=first_rate,
+        schedule=settings.learning_rate,
+        power_t=settings.power_t,
+        momentum=settings.momentum,
+        nesterov=settings.nesterovs_momentum,
+        tol=settings.tol,
+        # A margin, for L is known to some digits only.
+        largest_stable_rate=largest_stable_step(problem, settings) * (1 + 1e-6),
+        positive=settings.positive,
+        track_path=settings.track_path,
+    )
+    interrupted = False
+    try:
+        _run(run, settings)
+    except KeyboardInterrupt:
+        interrupted = True
+    shape = (len(places.y_center), -1)
+    coef, intercept = places.outside(run.theta.reshape(shape))
+    path = None
+    if settings.track_path:
+        path, _ = places.outside(run.path.reshape((run.n_iter + 1, *shape)))
+    return Descended(
+        coef=coef,
+        intercept=intercept,
+        loss_curve=run.loss_curve,
+        gradient_norm_curve=run.gradient_norm_curve,
+        coef_path=path,
+        first_rate=first_rate,
+        last_rate=run.learning_rate,
+        status=run.status,
+        start_loss=run.start_loss,
+        interrupted=interrupted,
+    )
+
+
+def _run(run, settings: Settings) -> None:
+    """Iterate in slices: between them Python sees interrupts and prints."""
+    while run.status == _engine.Status.RUNNING and run.n_iter < settings.max_iter:
+        goal = settings.max_iter
+        if settings.verbose:
+            goal = min(goal, _next_printed(run.n_iter, settings.verbose))
+        run.run(goal - run.n_iter, _SLICE_SECONDS)
+        if settings.verbose and run.n_iter in (goal, settings.max_iter):
+            print(
+                f"Iteration {run.n_iter}, loss = {run.loss_curve[-1]:.8f}, "
+                f"gradient norm = {run.gradient_norm_curve[-1]:.3e}"
+            )
+
+
+def _next_printed(n_iter, verbose) -> int:
+    """The next iteration to print: 1, 2, 5, 10, 20, 50, ...; every one if verbose > 1."""
+    if verbose > 1:
+        return n_iter + 1
+    power = 1
+    while True:
+        for digit in (1, 2, 5):
+            if digit * power > n_iter:
+                return digit * power
+        power *= 10
+
+
+def divergence_message(problem: Problem, settings: Settings, result: Descended) -> str:
+    """What diverged, why, and what to pass instead."""
+    stable = largest_stable_step(problem, settings)
+    last = result.loss_curve[-1]
+    remedies = ["learning_rate_init='auto' (1/L)", f"a step below {stable:.6g}"]
+    if settings.learning_rate != "adaptive":
+        remedies.append("learning_rate='adaptive'")
+    return (
+        f"Gradient descent diverges with a step of {result.first_rate:.6g}: after "
+        f"{len(result.loss_curve)} iterations the loss went from "
+        f"{result.start_loss:.6g} to {last:.6g}. The largest stable step for these data "
+        f"is {stable:.6g} (L = {problem.curvature:.6g} is the largest curvature of the "
+        f"cost in scaled coordinates). Pass {', '.join(remedies[:-1])} or {remedies[-1]}; "
+        "loss_curve_ holds the losses up to here."
+    )
+
+
+def unfinished_message(problem: Problem, settings: Settings, result: Descended) -> str:
+    """How far descent came, and what would bring it further."""
+    if result.status == _engine.Status.STALLED:
+        return (
+            "Gradient descent stopped: no step, however short, lowers the loss any "
+            f"more, although tol={settings.tol:g} is not reached. The coefficients are "
+            "as exact as rounding allows; a larger tol silences this warning."
+        )
+    message = (
+        f"Gradient descent did not reach tol={settings.tol:g} within max_iter="
+        f"{settings.max_iter} iterations (gradient norm "
+        f"{result.gradient_norm_curve[-1]:.3g})."
+    )
+    if np.isfinite(problem.condition_number):
+        message += (
+            " The condition number of the scaled data is "
+            f"{problem.condition_number:.3g}; iterations grow with its square."
+        )
+    return message + (
+        " Increase max_iter, add momentum (0.9, with nesterovs_momentum=True), use "
+        "feature_scaling='standard' if you do not, or solver='normal'."
+    )

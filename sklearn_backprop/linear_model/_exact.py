@@ -1,0 +1,151 @@
+"""The normal equation, and what it falls back to where squaring loses too much.
+
+The road of a fit, shortest first: Cholesky of the scaled Gram matrix; QR of the data;
+the minimum-norm solution where the rank is short. Then corrections by the corrected
+semi-normal equations (Bjorck, 1987), their gradient accumulated in double-double.
+
+Legend: X (n, p), Y (n, k), weight (n,) or None; coefficients are (p, k) inside.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import linalg, optimize
+
+from ..engine import _engine
+from ._factor import Factor, factorize
+from ._gram import moments, n_row_threads, n_weighted_rows, row_blocks
+from ._normal_inverse import (
+    NormalInverse,
+    cholesky_inverse,
+    factor_solution,
+    penalized_triangle,
+)
+from ._wide import wide_solution
+
+_EPS = np.finfo(np.float64).eps
+# A pass in double-double costs some nanoseconds a number: always worth it below this
+# many numbers; above it, when the condition number says that digits are at stake.
+_ALWAYS_REFINE_SIZE = 1_000_000
+_REFINE_CONDITION = 1e3
+_MAX_CORRECTIONS = 4
+# Relative size of a correction after which the next would only move the last digits.
+_CORRECTED = 1e-10
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What an exact fit found, and by which road."""
+
+    coef: np.ndarray  # (p, k)
+    intercept: np.ndarray  # (k,)
+    loss: float
+    solver: str
+    rank: int
+    condition_number: float
+
+
+def solve(X, Y, weight, *, fit_intercept, alpha, positive) -> Solution:
+    """Minimise the cost over X (n, p) and Y (n, k)."""
+    if positive:
+        factor = factorize(X, Y, weight, centered=fit_intercept)
+        return solve_factor(factor, alpha=alpha, positive=True)
+    if n_weighted_rows(X, weight) <= X.shape[1]:
+        return _solve_wide(X, Y, weight, fit_intercept, alpha)
+    sums = moments(X, Y, weight, centered=fit_intercept)
+    inverse: NormalInverse | None = cholesky_inverse(sums, alpha)
+    if inverse is not None:
+        coef = inverse.apply(sums.xy)
+    else:
+        factor = factorize(X, Y, weight, centered=fit_intercept)
+        coef, inverse = factor_solution(factor, alpha)
+    intercept = sums.y_mean - sums.x_mean @ coef
+    squares = sums.yy - np.einsum("jk,jk->k", coef, 2.0 * sums.xy - sums.xx @ coef)
+    if X.size <= _ALWAYS_REFINE_SIZE or inverse.condition_number > _REFINE_CONDITION:
+        data = (X, Y, weight)
+        coef, intercept, squares = _refine(
+            data, sums, fit_intercept, alpha, inverse, coef, intercept
+        )
+    return Solution(
+        coef=coef,
+        intercept=intercept,
+        loss=cost(squares, sums.weight, coef, alpha),
+        solver=inverse.solver,
+        rank=inverse.rank,
+        condition_number=inverse.condition_number,
+    )
+
+
+def solve_factor(factor: Factor, *, alpha, positive) -> Solution:
+    """Minimise the cost of the rows behind a triangular factor."""
+    data, targets = penalized_triangle(factor, alpha)
+    coef, inverse = factor_solution(factor, alpha)
+    solver = inverse.solver
+    if positive:
+        coef = np.column_stack([optimize.nnls(data, y)[0] for y in targets.T])
+        solver = "nnls"
+    p = factor.n_features
+    misfit = factor.triangle[:, p:] - factor.triangle[:, :p] @ coef
+    return Solution(
+        coef=coef,
+        intercept=factor.y_mean - factor.x_mean @ coef,
+        loss=cost(np.sum(misfit**2, axis=0), factor.weight, coef, alpha),
+        solver=solver,
+        rank=inverse.rank,
+        condition_number=inverse.condition_number,
+    )
+
+
+def cost(squares, weight, coef, alpha) -> float:
+    """J of residual sums of squares (k,) and coefficients (p, k)."""
+    data_cost = np.sum(np.maximum(squares, 0.0)) / (2.0 * weight)
+    return float(data_cost + 0.5 * alpha * np.sum(coef**2))
+
+
+def _solve_wide(X, Y, weight, fit_intercept, alpha) -> Solution:
+    """Minimise the cost where rows are no more than columns."""
+    found = wide_solution(X, Y, weight, centered=fit_intercept, alpha=alpha)
+    return Solution(
+        coef=found.coef,
+        intercept=found.y_mean - found.x_mean @ found.coef,
+        loss=cost(found.squares, found.weight, found.coef, alpha),
+        solver=found.solver,
+        rank=found.rank,
+        condition_number=found.condition_number,
+    )
+
+
+def _refine(data, sums, fit_intercept, alpha, inverse, coef, intercept):
+    """Coefficients, intercept and residual squares after corrections.
+
+    Each correction solves the normal equations for what the residuals still correlate
+    with X; one is nearly always enough, more are made while they shrink.
+    """
+    last = np.inf
+    for _ in range(_MAX_CORRECTIONS):
+        residuals = _residual_sums(*data, coef, intercept)
+        gradient = residuals.gradient(sums.x_mean).T - sums.weight * alpha * coef
+        step = inverse.apply(gradient)
+        size = linalg.norm(step) / max(linalg.norm(coef), np.finfo(float).tiny)
+        if not size < last:
+            break
+        coef = coef + step
+        if fit_intercept:
+            intercept = intercept + (
+                residuals.residual / sums.weight - sums.x_mean @ step
+            )
+        last = size
+        if size <= _CORRECTED:
+            break
+    return coef, intercept, residuals.squares
+
+
+def _residual_sums(X, Y, weight, coef, intercept) -> "_engine.ResidualSums":
+    """Sums of residuals, times one and times X, in double-double."""
+    sums = _engine.ResidualSums(*coef.shape)
+    coef = np.ascontiguousarray(coef.T)
+    for rows, block in row_blocks(X):
+        part = None if weight is None else weight[rows]
+        n_threads = n_row_threads(block.size, 4)
+        sums.add(block, Y[rows], part, coef, intercept, n_threads)
+    return sums

@@ -1,0 +1,518 @@
+"""Linear regression by two roads: gradient descent and the normal equation."""
+
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.linalg import LinAlgWarning
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
+
+from ..engine._engine import Status
+from ..exceptions import DivergenceError
+from ._descent import (
+    Descended,
+    Penalty,
+    Problem,
+    Settings,
+    descend,
+    divergence_message,
+    pose,
+    unfinished_message,
+)
+from ._exact import Solution, solve, solve_factor
+from ._factor import factorize
+
+_DTYPES = [np.float64, np.float32]
+# What some fits set and others do not.
+_OPTIONAL_ATTRIBUTES = (
+    "loss_curve_",
+    "gradient_norm_curve_",
+    "learning_rate_",
+    "coef_path_",
+    "_scaling",
+    "_factor",
+)
+
+
+class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    """Linear regression by gradient descent or by the normal equation.
+
+    Both roads minimise scikit-learn's elastic-net cost over rows of weight w_i, with
+    W their total::
+
+        J = 1/(2W) sum_i w_i |y_i - x_i coef - intercept|^2
+            + alpha * (l1_ratio * |coef|_1 + (1 - l1_ratio)/2 * |coef|^2)
+
+    ``solver="gd"`` is textbook gradient descent on all rows: every coefficient moves at
+    once against the gradient of J, until the gradient has shrunk by ``tol``.
+    ``solver="normal"`` solves X'X coef = X'y directly, checks how much the squaring of
+    X costs, and falls back to QR or to the pseudo-inverse where it costs too much; its
+    coefficients are then corrected with residuals in twice the working precision.
+
+    Parameters
+    ----------
+    solver : {"gd", "normal"}, default="gd"
+        Gradient descent, or the normal equation.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept. Without one, data are taken as centred.
+    feature_scaling : {"standard", "minmax"} or None, default="standard"
+        Coordinates in which "gd" descends: features of zero mean and unit variance,
+        features moved to [0, 1], or features as they are. ``coef_`` is in the units of X
+        in any case; what changes is the number of iterations. "normal" does not need it.
+    learning_rate_init : "auto" or float, default="auto"
+        Step of descent, in scaled coordinates. "auto" takes 1/L, where L is the largest
+        curvature (eigenvalue of the Hessian of J); a constant step above 2/L diverges.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        How the step changes. "invscaling" divides it by ``iteration ** power_t``.
+        "adaptive" takes back a step that made J rise and divides the rate by 5.
+    power_t : float, default=0.25
+        Exponent of "invscaling".
+    momentum : float, default=0.0
+        Share of the last move that is repeated, in [0, 1).
+    nesterovs_momentum : bool, default=False
+        Whether momentum looks ahead (Nesterov, 1983).
+    max_iter : int, default=100000
+        Most iterations of descent.
+    tol : float, default=1e-10
+        Descent stops when the norm of the gradient is below ``tol`` times that at zero
+        coefficients, for every target.
+    alpha : float, default=0.0
+        Strength of the penalty.
+    l1_ratio : float, default=0.0
+        Share of the L1 penalty, in [0, 1]; above 0 only for "gd".
+    positive : bool, default=False
+        Whether coefficients are kept at or above zero; dense X only for "normal".
+    warm_start : bool, default=False
+        Whether "gd" starts from the coefficients of the last fit and adds to its curves.
+    verbose : int, default=0
+        1 prints iterations 1, 2, 5, 10, 20, 50 and so on of "gd"; 2 prints each.
+    track_path : bool, default=False
+        Whether "gd" keeps the coefficients of every iteration in ``coef_path_``.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients, in units of y per unit of X.
+    intercept_ : float or ndarray of shape (n_targets,)
+        Prediction for a row of zeros; 0.0 if ``fit_intercept=False``.
+    loss_ : float
+        J at the end, summed over targets.
+    loss_curve_ : ndarray of shape (n_iter_,)
+        J after each iteration.
+    gradient_norm_curve_ : ndarray of shape (n_iter_,)
+        Norm of the gradient after each iteration, in scaled coordinates; with an L1
+        penalty or ``positive``, of the gradient mapping. Only for "gd".
+    n_iter_ : int
+        Iterations made; 1 for "normal".
+    learning_rate_ : float
+        The step used last. Only for "gd".
+    coef_path_ : ndarray of shape (n_iter_ + 1, n_features) or \
+            (n_iter_ + 1, n_targets, n_features)
+        Coefficients from the start on. Only for "gd" with ``track_path=True``.
+    solver_ : {"gd", "cholesky", "qr", "pinv", "nnls"}
+        What really ran. "pinv" is the minimum-norm solution, taken whenever
+        ``rank_ < n_features_in_``.
+    rank_ : int or None
+        Rank of the (centred, penalised) data; None where "gd" did not find it out.
+    condition_number_ : float
+        Condition number of the (centred, scaled, penalised) data: an estimate in the
+        1-norm for "cholesky", in the 2-norm elsewhere; nan where unknown.
+    n_features_in_ : int
+        Number of features seen in fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, where X had string names for all.
+
+    See Also
+    --------
+    sklearn.linear_model.LinearRegression : Least squares by singular values.
+    sklearn.linear_model.Ridge : Its alpha is ours times the total weight.
+    sklearn.linear_model.SGDRegressor : Descent on single rows.
+
+    References
+    ----------
+    Cauchy, A. (1847). Methode generale pour la resolution des systemes d'equations
+    simultanees. Comptes rendus, 25, 536-538.
+
+    Bjorck, A. (1987). Stability analysis of the method of seminormal equations for
+    linear least squares problems. Linear Algebra and its Applications, 88/89, 31-48.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_backprop import GDLinearRegression
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> descent = GDLinearRegression().fit(X, y)
+    >>> exact = GDLinearRegression(solver="normal").fit(X, y)
+    >>> round(descent.score(X, y), 6), round(exact.score(X, y), 6)
+    (0.517748, 0.517748)
+    >>> exact.solver_
+    'cholesky'
+    """
+
+    _parameter_constraints: dict = {
+        "solver": [StrOptions({"gd", "normal"})],
+        "fit_intercept": ["boolean"],
+        "feature_scaling": [StrOptions({"standard", "minmax"}), None],
+        "learning_rate_init": [
+            StrOptions({"auto"}),
+            Interval(Real, 0, None, closed="neither"),
+        ],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "momentum": [Interval(Real, 0, 1, closed="left")],
+        "nesterovs_momentum": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "positive": ["boolean"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "track_path": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        *,
+        solver="gd",
+        fit_intercept=True,
+        feature_scaling="standard",
+        learning_rate_init="auto",
+        learning_rate="constant",
+        power_t=0.25,
+        momentum=0.0,
+        nesterovs_momentum=False,
+        max_iter=100_000,
+        tol=1e-10,
+        alpha=0.0,
+        l1_ratio=0.0,
+        positive=False,
+        warm_start=False,
+        verbose=0,
+        track_path=False,
+    ):
+        self.solver = solver
+        self.fit_intercept = fit_intercept
+        self.feature_scaling = feature_scaling
+        self.learning_rate_init = learning_rate_init
+        self.learning_rate = learning_rate
+        self.power_t = power_t
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.max_iter = max_iter
+        self.tol = tol
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.positive = positive
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.track_path = track_path
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model to all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row; a whole number w counts like w copies.
+
+        Returns
+        -------
+        self : GDLinearRegression
+            The fitted estimator.
+
+        Raises
+        ------
+        DivergenceError
+            If the step of "gd" is too long for these data. ``loss_curve_`` up to there
+            stays readable.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If "gd" did not reach ``tol`` within ``max_iter``.
+        LinAlgWarning
+            If the data do not determine the coefficients and the ones of least norm
+            were taken.
+        """
+        X, y, weight = self._validate(X, y, sample_weight, reset=True)
+        if self.solver == "normal":
+            self._fit_exactly(X, y, weight)
+        else:
+            start = None
+            if self.warm_start and hasattr(self, "coef_"):
+                self._check_targets(y)
+                start = self._coefficients()
+            self._descend(X, y, weight, start, seen=None, max_iter=self.max_iter)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Learn from one more block of rows.
+
+        "normal" keeps a triangular factor of all rows seen, which merges exactly: blocks
+        in any order give the fit of all rows together. "gd" makes one step of descent on
+        the block, in coordinates scaled by all rows seen so far.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Block of training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Its targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weight of each row.
+
+        Returns
+        -------
+        self : GDLinearRegression
+            The estimator, after this block.
+
+        Raises
+        ------
+        DivergenceError
+            If a step of "gd" left the finite numbers.
+        """
+        is_first = not hasattr(self, "coef_")
+        X, y, weight = self._validate(X, y, sample_weight, reset=is_first)
+        if not is_first:
+            self._check_targets(y)
+        if self.solver == "normal":
+            self._merge(X, y, weight, is_first)
+        else:
+            start = None if is_first else self._coefficients()
+            seen = getattr(self, "_scaling", None)
+            self._descend(X, y, weight, start, seen, max_iter=1)
+        return self
+
+    def predict(self, X):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict for.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Predictions, in the units of the targets.
+        """
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, accept_sparse=["csr", "csc", "coo"], reset=False, dtype=_DTYPES
+        )
+        return safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = self._accepts_sparse()
+        return tags
+
+    def _accepts_sparse(self) -> bool:
+        """Whether sparse X can be fitted: not by SciPy's nnls."""
+        return not (self.solver == "normal" and self.positive)
+
+    def _validate(self, X, y, sample_weight, *, reset):
+        """X (n, p), y and weight (n,) or None, checked."""
+        if self.solver == "normal" and self.alpha > 0.0 and self.l1_ratio > 0.0:
+            raise ValueError(
+                f"solver='normal' cannot minimise an L1 penalty (got l1_ratio="
+                f"{self.l1_ratio} with alpha={self.alpha}): it has a kink at zero, so "
+                "that no linear equation gives its minimum. Pass l1_ratio=0 for ridge, "
+                "or solver='gd', which takes proximal steps."
+            )
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr" if self._accepts_sparse() else False,
+            accept_large_sparse=False,
+            y_numeric=True,
+            multi_output=True,
+            dtype=_DTYPES,
+            reset=reset,
+        )
+        if sample_weight is None:
+            return X, y, None
+        weight = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weight.any():
+            raise ValueError(
+                "sample_weight is zero for every row: there is nothing to fit. Give at "
+                "least one row a positive weight."
+            )
+        return X, y, weight
+
+    def _check_targets(self, y) -> None:
+        """Refuse a block whose targets differ in number from those seen before."""
+        seen = 1 if self.coef_.ndim == 1 else self.coef_.shape[0]
+        if _as_columns(y).shape[1] != seen or (y.ndim == 1) != (self.coef_.ndim == 1):
+            raise ValueError(
+                f"y has shape {y.shape}, but this model was fitted to "
+                f"{seen} target(s) with coef_ of shape {self.coef_.shape}. Pass the same "
+                "targets in every block."
+            )
+
+    def _forget(self) -> None:
+        """Drop fitted attributes that the coming fit may not set, or would add to."""
+        for name in _OPTIONAL_ATTRIBUTES:
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _set_coefficients(self, coef, intercept, X, y) -> None:
+        """``coef_`` and ``intercept_`` from coef (k, p) and intercept (k,)."""
+        coef = np.ascontiguousarray(coef, dtype=X.dtype)
+        intercept = intercept.astype(X.dtype)
+        is_single = y.ndim == 1
+        self.coef_ = coef[0] if is_single else coef
+        if not self.fit_intercept:
+            self.intercept_ = 0.0
+        else:
+            self.intercept_ = intercept[0] if is_single else intercept
+
+    # The normal equation
+
+    def _fit_exactly(self, X, y, weight) -> None:
+        """Solve for all rows."""
+        solution = solve(
+            X,
+            _as_columns(y),
+            weight,
+            fit_intercept=self.fit_intercept,
+            alpha=self.alpha,
+            positive=self.positive,
+        )
+        self._forget()
+        self._set_solution(solution, X, y)
+
+    def _merge(self, X, y, weight, is_first) -> None:
+        """Merge a block into the factor of the rows seen, and solve from it."""
+        factor = factorize(X, _as_columns(y), weight, centered=self.fit_intercept)
+        if not is_first:
+            if not hasattr(self, "_factor"):
+                raise ValueError(
+                    "partial_fit cannot add rows to a model that fit(solver='normal') "
+                    "or solver='gd' trained: they keep no factor of their rows. Call "
+                    "partial_fit with solver='normal' from the first block on."
+                )
+            factor = self._factor.merge(factor)
+        solution = solve_factor(factor, alpha=self.alpha, positive=self.positive)
+        self._forget()
+        self._factor = factor
+        self._set_solution(solution, X, y)
+
+    def _set_solution(self, solution: Solution, X, y) -> None:
+        """Fitted attributes after an exact solution."""
+        self._set_coefficients(solution.coef.T, solution.intercept, X, y)
+        self.loss_ = solution.loss
+        self.loss_curve_ = np.array([solution.loss])
+        self.n_iter_ = 1
+        self.solver_ = solution.solver
+        self.rank_ = solution.rank
+        self.condition_number_ = solution.condition_number
+        if solution.solver == "pinv":
+            warnings.warn(
+                "The data do not determine the coefficients: their rank is "
+                f"{solution.rank} for {self.n_features_in_} features (too few rows, or "
+                "constant, duplicate or linearly dependent columns). Of all "
+                "coefficients that fit equally well, those of least norm were taken. "
+                "Pass alpha > 0, or drop the columns that others determine.",
+                LinAlgWarning,
+                stacklevel=4,
+            )
+
+    # Gradient descent
+
+    def _descend(self, X, y, weight, start, seen, max_iter) -> None:
+        """Descend on the cost of the rows of X, and set fitted attributes.
+
+        start: coefficients to begin with, or None; seen: the scaling of earlier rows.
+        """
+        problem, scaling = pose(
+            X,
+            _as_columns(y),
+            weight,
+            fit_intercept=self.fit_intercept,
+            feature_scaling=self.feature_scaling,
+            penalty=Penalty(self.alpha, self.l1_ratio),
+            seen=seen,
+        )
+        settings = self._settings(max_iter)
+        result = descend(problem, start, settings)
+        if start is None:
+            self._forget()
+        self._record(problem, result)
+        if result.status == Status.DIVERGED:
+            raise DivergenceError(divergence_message(problem, settings, result))
+        self._scaling = scaling
+        self._set_coefficients(result.coef, result.intercept, X, y)
+        if result.interrupted:
+            warnings.warn("Training interrupted by user.", stacklevel=4)
+        elif result.status != Status.CONVERGED and max_iter > 1:
+            warnings.warn(
+                unfinished_message(problem, settings, result),
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _record(self, problem: Problem, result: Descended) -> None:
+        """Curves and figures of a run, appended to those of the runs it continues."""
+
+        def appended(name, new):
+            old = getattr(self, name, None)
+            return new if old is None else np.concatenate([old, new])
+
+        self.loss_curve_ = appended("loss_curve_", result.loss_curve)
+        self.gradient_norm_curve_ = appended(
+            "gradient_norm_curve_", result.gradient_norm_curve
+        )
+        if result.coef_path is not None:
+            is_new = not hasattr(self, "coef_path_")
+            self.coef_path_ = appended("coef_path_", result.coef_path[not is_new :])
+        self.n_iter_ = len(self.loss_curve_)
+        self.loss_ = float(self.loss_curve_[-1])
+        self.learning_rate_ = result.last_rate
+        self.solver_ = "gd"
+        self.rank_ = problem.rank
+        self.condition_number_ = problem.condition_number
+
+    def _coefficients(self):
+        """Fitted coefficients (k, p) and intercept (k,)."""
+        coef = np.atleast_2d(self.coef_).astype(np.float64)
+        return coef, np.broadcast_to(self.intercept_, len(coef)).astype(np.float64)
+
+    def _settings(self, max_iter) -> Settings:
+        """Hyper-parameters of descent."""
+        return Settings(
+            learning_rate_init=self.learning_rate_init,
+            learning_rate=self.learning_rate,
+            power_t=self.power_t,
+            momentum=self.momentum,
+            nesterovs_momentum=self.nesterovs_momentum,
+            max_iter=max_iter,
+            tol=self.tol,
+            positive=self.positive,
+            track_path=self.track_path,
+            verbose=int(self.verbose),
+        )
+
+
+def _as_columns(y) -> np.ndarray:
+    """Targets as float64 columns (n, k)."""
+    y = np.asarray(y, dtype=np.float64)
+    return np.ascontiguousarray(y.reshape(-1, 1) if y.ndim == 1 else y)

@@ -1,0 +1,169 @@
+"""Means, Gram matrix and products with the targets, without a copy of the data.
+
+Legend: X (n, p), Y (n, k), weight (n,) or None; sums over rows are weighted.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import sparse
+from threadpoolctl import ThreadpoolController
+
+from ..engine import _engine
+
+# Below this many multiplications a second thread costs more than it brings.
+_PARALLEL_WORK = 5_000_000
+# Wider products are shared out better by BLAS itself than by blocks of rows.
+_BLAS_PARALLEL_WIDTH = 256
+# Densified blocks of sparse data hold about this many numbers (8 MiB).
+_BLOCK_SIZE = 1_000_000
+# Rows looked at to guess where each column lies; odd, so that a median is one of them.
+_CENTER_SAMPLE = 101
+# A centre this many standard deviations off would cost two digits of the variances.
+_MAX_SQUARED_OFFSET = 100.0
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weighted sums of products around the means (around zero without intercept)."""
+
+    n_rows: int
+    weight: float
+    x_mean: np.ndarray  # (p,)
+    y_mean: np.ndarray  # (k,)
+    xx: np.ndarray  # (p, p)
+    xy: np.ndarray  # (p, k)
+    yy: np.ndarray  # (k,)
+
+
+def moments(X, Y, weight, *, centered) -> Moments:
+    """Moments of X (n, p) and Y (n, k), around their means if `centered`."""
+    n_features = X.shape[1]
+    mean = np.zeros(n_features + Y.shape[1])
+    if centered:
+        mean, gram = _centered_gram(X, Y, weight)
+    else:
+        gram = _gram(X, Y, weight, mean)
+    products = gram[1:, 1:]
+    return Moments(
+        n_rows=n_weighted_rows(X, weight),
+        weight=float(gram[0, 0]),
+        x_mean=mean[:n_features],
+        y_mean=mean[n_features:],
+        xx=products[:n_features, :n_features],
+        xy=products[:n_features, n_features:],
+        yy=np.diagonal(products)[n_features:].copy(),
+    )
+
+
+def n_weighted_rows(X, weight) -> int:
+    """Rows of X (n, p) that count."""
+    return X.shape[0] if weight is None else int(np.count_nonzero(weight))
+
+
+def _centered_gram(X, Y, weight) -> tuple[np.ndarray, np.ndarray]:
+    """Means (p + k,) of [X, Y] and the Gram matrix (1+p+k, 1+p+k) around them."""
+    center = _provisional_center(X, Y)
+    gram = _gram(X, Y, weight, center)
+    offset = gram[0, 1:] / gram[0, 0]
+    if _is_cancelled(gram, offset):
+        center = center + offset
+        gram = _gram(X, Y, weight, center)
+        offset = gram[0, 1:] / gram[0, 0]
+    gram[1:, 1:] -= np.outer(offset, gram[0, 1:])
+    return center + offset, gram
+
+
+def _is_cancelled(gram, offset) -> bool:
+    """Whether moving the products (1+m, 1+m) by `offset` (m,) would lose digits."""
+    moved = gram[0, 0] * offset**2
+    return bool(np.any(moved > _MAX_SQUARED_OFFSET * (np.diagonal(gram)[1:] - moved)))
+
+
+def _provisional_center(X, Y) -> np.ndarray:
+    """Guess near the column means of [X, Y] (p + k,); exact for constant columns.
+
+    The median of a few rows is itself a value of the column, so that a constant column
+    becomes exactly zero. Sparse columns stay where they are, around zero.
+    """
+    n_rows = X.shape[0]
+    n_sampled = min(n_rows - 1 + n_rows % 2, _CENTER_SAMPLE)
+    rows = np.linspace(0, n_rows - 1, n_sampled).astype(np.intp)
+    if sparse.issparse(X):
+        x_center = np.zeros(X.shape[1])
+    else:
+        x_center = _middle(X[rows])
+    return np.concatenate([x_center, _middle(Y[rows])]).astype(np.float64)
+
+
+def _middle(sample) -> np.ndarray:
+    """Median of an odd number of rows (m, p) -> (p,)."""
+    middle = sample.shape[0] // 2
+    return np.partition(sample, middle, axis=0)[middle]
+
+
+def _gram(X, Y, weight, shift) -> np.ndarray:
+    """Gram matrix (1+p+k, 1+p+k) of sqrt(weight) * [1, X - shift, Y - shift]."""
+    n_features = X.shape[1]
+    if sparse.issparse(X) and not shift[:n_features].any():
+        return _sparse_gram(X, Y - shift[n_features:], weight)
+    width = 1 + n_features + Y.shape[1]
+    gram = np.zeros((width, width))
+    for rows, block in row_blocks(X):
+        part = None if weight is None else weight[rows]
+        n_threads, blas_limit = _thread_plan(block.shape[0], width)
+        with blas_limit:
+            _engine.accumulate_gram(block, Y[rows], part, shift, gram, n_threads)
+    # The engine fills one triangle, the upper one of this row-major array.
+    gram += np.triu(gram, 1).T
+    return gram
+
+
+def _sparse_gram(X, Y, weight) -> np.ndarray:
+    """Gram matrix (1+p+k, 1+p+k) of sqrt(weight) * [1, X, Y], X sparse."""
+    root = np.ones(X.shape[0]) if weight is None else np.sqrt(weight)
+    left = sparse.csr_array(sparse.diags_array(root) @ X, dtype=np.float64)
+    right = root[:, None] * np.column_stack([np.ones(len(root)), Y])
+    dense = right.T @ right
+    mixed = left.T @ right
+    return np.block(
+        [
+            [dense[:1, :1], mixed[:, :1].T, dense[:1, 1:]],
+            [mixed[:, :1], (left.T @ left).toarray(), mixed[:, 1:]],
+            [dense[1:, :1], mixed[:, 1:].T, dense[1:, 1:]],
+        ]
+    )
+
+
+def row_blocks(X, size=_BLOCK_SIZE) -> Iterator[tuple[slice, np.ndarray]]:
+    """Row slices and their dense data: all of dense X at once, sparse X bit by bit."""
+    n_rows, n_features = X.shape
+    if not sparse.issparse(X):
+        yield slice(0, n_rows), X
+        return
+    step = max(1, size // n_features)
+    for start in range(0, n_rows, step):
+        rows = slice(start, min(start + step, n_rows))
+        yield rows, X[rows].toarray()
+
+
+def n_row_threads(n_rows, width) -> int:
+    """Threads worth starting for work that grows with n_rows * width**2."""
+    return _engine.max_threads() if n_rows * width**2 > _PARALLEL_WORK else 1
+
+
+def _thread_plan(n_rows, width) -> tuple[int, AbstractContextManager]:
+    """Threads over blocks of rows, and the limit on BLAS's own meanwhile."""
+    n_threads = n_row_threads(n_rows, width)
+    if n_threads == 1 or width > _BLAS_PARALLEL_WIDTH:
+        return 1, nullcontext()
+    return n_threads, _threadpools().limit(limits=1, user_api="blas")
+
+
+@lru_cache(maxsize=1)
+def _threadpools() -> ThreadpoolController:
+    """The process's BLAS libraries; finding them takes milliseconds, so once."""
+    return ThreadpoolController()

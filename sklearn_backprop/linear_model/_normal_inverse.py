@@ -1,0 +1,172 @@
+"""The inverse of the normal matrix X'X + weight * alpha * I, in three strengths.
+
+Cholesky of the Gram matrix where squaring the condition is harmless, the triangular
+factor of the data where it is not, and singular values where the rank is short.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from scipy import linalg
+
+from ._factor import Factor
+from ._gram import Moments
+
+_EPS = np.finfo(np.float64).eps
+# Condition number of the scaled data up to which Cholesky keeps, after one correction,
+# all digits: the correction's own error is of the order of eps * condition**2.
+_MAX_CHOLESKY_CONDITION = 1e4
+# A column whose spread is below this share of its mean holds rounding errors only.
+_CONSTANT_SPREAD = 8 * _EPS
+
+
+class NormalInverse(ABC):
+    """The (pseudo-)inverse of the penalised normal matrix X'X + weight * alpha * I."""
+
+    solver: str
+    rank: int
+    condition_number: float
+
+    @abstractmethod
+    def apply(self, products) -> np.ndarray:
+        """Coefficients (p, k) whose normal equations have this right-hand side (p, k)."""
+
+
+class CholeskyInverse(NormalInverse):
+    """By the Cholesky factor of the Gram matrix, scaled to a unit diagonal."""
+
+    solver = "cholesky"
+
+    def __init__(self, factor, scale, condition_number):
+        self._factor = factor
+        self._scale = scale[:, None]
+        self.rank = len(scale)
+        self.condition_number = condition_number
+
+    def apply(self, products) -> np.ndarray:
+        """Solve with both triangles."""
+        solution = linalg.cho_solve(
+            (self._factor, True), products / self._scale, check_finite=False
+        )
+        return solution / self._scale
+
+
+class TriangularInverse(NormalInverse):
+    """By the triangular factor of the data, columns scaled to unit norm."""
+
+    solver = "qr"
+
+    def __init__(self, triangle, scale, condition_number):
+        self._triangle = triangle
+        self._scale = scale[:, None]
+        self.rank = len(scale)
+        self.condition_number = condition_number
+
+    def apply(self, products) -> np.ndarray:
+        """Solve with the triangle and its transpose."""
+        inner = self._solve(products / self._scale, trans="T")
+        return self._solve(inner) / self._scale
+
+    def solve_rotated(self, rotated) -> np.ndarray:
+        """Least squares for targets already multiplied by Q' (p, k)."""
+        return self._solve(rotated) / self._scale
+
+    def _solve(self, right, trans="N") -> np.ndarray:
+        return linalg.solve_triangular(
+            self._triangle, right, trans=trans, check_finite=False
+        )
+
+
+class MinimumNormInverse(NormalInverse):
+    """By singular values: of all least-squares solutions the one of least norm.
+
+    The rank is judged on columns of unit norm, so that units do not decide it; the norm
+    is that of the coefficients in the units of X. With the scaled data U S V' and the
+    scale D, solutions satisfy V'D w = S^-1 U'y, and the least of them is Q T^-T S^-1 U'y
+    where D V = Q T.
+    """
+
+    solver = "pinv"
+
+    def __init__(self, singular, right, scale, condition_number):
+        self._singular = singular[:, None]
+        self._left_basis = right * scale[:, None]  # D V, (p, rank)
+        self._right = right / scale[:, None]  # D^-1 V
+        self._q, self._t = linalg.qr(
+            self._left_basis, mode="economic", check_finite=False
+        )
+        self.rank = len(singular)
+        self.condition_number = condition_number
+
+    def apply(self, products) -> np.ndarray:
+        """Coefficients in the row space of the data."""
+        return self.solve_projected(self._right.T @ products / self._singular)
+
+    def solve_projected(self, projected) -> np.ndarray:
+        """Least squares for targets already multiplied by U' (rank, k)."""
+        inner = linalg.solve_triangular(
+            self._t, projected / self._singular, trans="T", check_finite=False
+        )
+        return self._q @ inner
+
+
+def cholesky_inverse(sums: Moments, alpha) -> CholeskyInverse | None:
+    """Inverse from the Gram matrix, or None where that would cost digits."""
+    penalty = sums.weight * alpha
+    squares = np.diagonal(sums.xx) + penalty
+    if _is_constant(squares, sums.weight, sums.x_mean).any():
+        return None
+    scale = np.sqrt(squares)
+    scaled = sums.xx / scale
+    scaled /= scale[:, None]
+    np.fill_diagonal(scaled, 1.0)  # the penalty's share included
+    norm = np.abs(scaled).sum(axis=0).max()
+    factor, info = linalg.lapack.dpotrf(scaled, lower=1, clean=0, overwrite_a=1)
+    if info != 0:
+        return None
+    rcond, _ = linalg.lapack.dpocon(factor, norm, uplo="L")
+    if rcond * _MAX_CHOLESKY_CONDITION**2 < 1.0:
+        return None
+    return CholeskyInverse(factor, scale, float(np.sqrt(1.0 / rcond)))
+
+
+def factor_solution(factor: Factor, alpha) -> tuple[np.ndarray, NormalInverse]:
+    """Coefficients (p, k) from the triangular factor, and the inverse behind them."""
+    data, targets = penalized_triangle(factor, alpha)
+    squares = np.einsum("ij,ij->j", data, data)
+    active = ~_is_constant(squares, factor.weight, factor.x_mean)
+    scale = np.where(active, np.sqrt(squares), 1.0)
+    scaled = np.where(active, data / scale, 0.0)
+    rotated, triangle = linalg.qr(scaled, mode="economic", check_finite=False)
+    left, singular, right = linalg.svd(triangle, check_finite=False)
+    largest = singular.max(initial=0.0)
+    cutoff = _EPS * max(10.0 * np.sqrt(factor.n_rows), len(scale)) * largest
+    rank = int(np.count_nonzero(singular > cutoff))
+    if rank == len(scale):
+        inverse = TriangularInverse(triangle, scale, float(largest / singular[-1]))
+        return inverse.solve_rotated(rotated.T @ targets), inverse
+    kept = slice(0, rank)
+    condition = float(largest / singular[rank - 1]) if rank else 1.0
+    minimum_norm = MinimumNormInverse(
+        singular[kept], right[kept].T, scale, condition
+    )
+    projected = left[:, kept].T @ (rotated.T @ targets)
+    return minimum_norm.solve_projected(projected), minimum_norm
+
+
+def penalized_triangle(factor: Factor, alpha) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (m, p) and targets (m, k) whose least squares is the penalised problem."""
+    p = factor.n_features
+    data, targets = factor.triangle[:, :p], factor.triangle[:, p:]
+    if alpha == 0.0:
+        return data, targets
+    ridge = np.sqrt(factor.weight * alpha) * np.eye(p)
+    return (
+        np.vstack([data, ridge]),
+        np.vstack([targets, np.zeros((p, targets.shape[1]))]),
+    )
+
+
+def _is_constant(squares, weight, mean) -> np.ndarray:
+    """Which columns (p,) with these centred sums of squares are rounding noise."""
+    return squares <= weight * (_CONSTANT_SPREAD * mean) ** 2
