@@ -150,6 +150,7 @@ class Result:
     r2: float
     digits: float
     converged: bool
+    condition: float
 
 
 def coefficients(model) -> np.ndarray:
@@ -187,6 +188,7 @@ def compare(table: str, solver: str, exact: np.ndarray) -> Result:
         model.score(X, y),
         float(correct_digits(coefficients(model), exact)),
         converged,
+        getattr(last, "condition_number_", float("nan")),
     )
 
 
@@ -215,42 +217,39 @@ def print_results(results: list[Result]) -> None:
 
 DRAWN = ["diabetes", "breast cancer: mean radius"]
 CURVES = {
-    "GDLinearRegression gd": ("#0072B2", "solid", "gradient descent"),
-    "  with momentum 0.99": ("#56B4E9", (0, (3, 1)), "... with momentum"),
+    "GDLinearRegression gd": ("#0072B2", "ours: gradient descent"),
+    "  with momentum 0.99": ("#56B4E9", "ours: with momentum"),
 }
 POINTS = {
-    "GDLinearRegression normal": ("#D55E00", "*", 420, "normal equation"),
+    "GDLinearRegression normal": ("#D55E00", "*", 420, "ours: normal equation"),
     "LinearRegression": ("#009E73", "s", 110, "LinearRegression"),
     "Ridge alpha=0": ("#CC79A7", "D", 70, "Ridge, alpha = 0"),
     "SGDRegressor, scaled": ("#000000", "X", 130, "SGDRegressor"),
 }
 
 
-def digits_on_the_way(result: Result, exact: np.ndarray) -> np.ndarray:
-    """Return the correct digits after every iteration of descent."""
+def descent_curve(result: Result, exact: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return milliseconds, and the digits that are right from then on.
+
+    The first iteration takes whatever a fit takes before it descends; all others take
+    the same time.
+    """
     X, y = TABLES[result.table]
-    model = SOLVERS[result.solver]().set_params(track_path=True)
+    model = SOLVERS[result.solver]().set_params(max_iter=1)
+    first, _ = fit_and_time(model, X, y)
     with warnings.catch_warnings():  # the table tells which stopped early
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(X, y)
-    return correct_digits(model.coef_path_[1:], exact)
+        model.set_params(max_iter=result.n_iter, track_path=True).fit(X, y)
+    digits = correct_digits(model.coef_path_[1:], exact)
+    lasting = np.minimum.accumulate(digits[::-1])[::-1]
+    return np.linspace(first, max(first, result.seconds), len(digits)) * 1e3, lasting
 
 
 def draw_table(ax, results: dict[str, Result], exact: np.ndarray) -> None:
     """Draw digits over time for one table."""
-    for solver, (colour, style, label) in CURVES.items():
-        digits = digits_on_the_way(results[solver], exact)
-        share = np.arange(1, len(digits) + 1) / len(digits)
-        milliseconds = results[solver].seconds * 1e3 * share
-        late = milliseconds > 0.1
-        ax.plot(
-            milliseconds[late],
-            digits[late],
-            color=colour,
-            linestyle=style,
-            linewidth=4,
-            label=label,
-        )
+    for solver, (colour, label) in CURVES.items():
+        milliseconds, digits = descent_curve(results[solver], exact)
+        ax.plot(milliseconds, digits, color=colour, linewidth=4.5, label=label)
     for solver, (colour, marker, size, label) in POINTS.items():
         ax.scatter(
             results[solver].seconds * 1e3,
@@ -263,23 +262,30 @@ def draw_table(ax, results: dict[str, Result], exact: np.ndarray) -> None:
             clip_on=False,
             zorder=3,
         )
-    ax.set(xscale="log", xlim=(0.1, None), ylim=(-0.3, 16.3), yticks=range(0, 17, 4))
+    ax.set(xscale="log", ylim=(-0.3, 16.3), yticks=range(0, 17, 4))
     ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("")
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def draw(results: list[Result], truth: dict[str, np.ndarray], output: Path) -> None:
     """Save the picture."""
-    with plt.rc_context({"font.size": 16, "axes.titlesize": 17}):
+    with plt.rc_context({"font.size": 16, "axes.titlesize": 16}):
         figure, axes = plt.subplots(
-            1, len(DRAWN), figsize=(10, 6), sharey=True, layout="constrained"
+            1,
+            len(DRAWN),
+            figsize=(10, 6.5),
+            sharex=True,
+            sharey=True,
+            layout="constrained",
         )
         for ax, table in zip(axes, DRAWN, strict=True):
             rows = {row.solver: row for row in results if row.table == table}
             draw_table(ax, rows, truth[table])
-            ax.set_title(table.capitalize(), pad=14)
-        axes[0].set_ylabel("correct digits")
+            condition = rows[next(iter(CURVES))].condition
+            ax.set_title(f"{table.capitalize()}\n(condition {condition:.0f})", pad=14)
+        axes[0].set_ylabel("correct digits of coefficients")
         figure.supxlabel("time of the fit, milliseconds")
         figure.legend(
             *axes[0].get_legend_handles_labels(),
