@@ -34,6 +34,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 import sklearn
+from scipy.linalg import LinAlgWarning
 from scipy.linalg.blas import dsyrk
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression, Ridge, SGDRegressor
@@ -194,7 +195,9 @@ def linear_remark(model, X, y) -> str:
     ran = getattr(model, "solver_", "")
     n_iter = getattr(model, "n_iter_", None)
     iterations = "" if n_iter is None else f"{np.max(n_iter)} it"
-    return f"{model.score(X, y):9.6f}  {' '.join(filter(None, (ran, iterations)))}"
+    r2 = model.score(X, y)
+    score = f"{r2:.6f}" if r2 > -1 else "diverged"
+    return f"{score:>9}  {' '.join(filter(None, (ran, iterations)))}"
 
 
 def measure_linear(n: int, p: int, options: argparse.Namespace) -> dict[str, Measured]:
@@ -216,13 +219,11 @@ def measure_linear(n: int, p: int, options: argparse.Namespace) -> dict[str, Mea
     return {"": min(limits, key=lambda limit: limit.best)} | measured
 
 
-def print_linear(n: int, p: int, measured: dict[str, Measured]) -> None:
-    """One table of figures for one shape."""
+def print_linear(measured: dict[str, Measured], table_bytes: int) -> None:
+    """Print the figures of one table."""
     limit = measured.pop("")
     peer = measured["LinearRegression"].best
-    table_bytes = 8 * n * p
-    print(f"\n{n:,} x {p:,}".replace(",", " "), end="")
-    print(f"   limit (symmetric product): {limit.best * 1e3:.2f} ms")
+    print(f"limit (symmetric product): {limit.best * 1e3:.2f} ms")
     print(
         f"{'solver':<26}{'best ms':>11}{'median ms':>11}{'x limit':>9}{'speed-up':>10}"
         f"{'peak MB':>9}{'% of X':>8}        R²  what ran"
@@ -240,10 +241,13 @@ def print_linear(n: int, p: int, measured: dict[str, Measured]) -> None:
 def run_linear(options: argparse.Namespace) -> None:
     """Compare the solvers of linear regression."""
     warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.simplefilter("ignore", LinAlgWarning)  # fewer rows than columns
     for shape in options.shapes:
         n, p = LINEAR_SHAPES[shape]
+        print(f"\n{n:,} x {p:,}   ".replace(",", " "), end="", flush=True)
         with threadpool_limits(options.jobs):
-            print_linear(n, p, measure_linear(n, p, options))
+            measured = measure_linear(n, p, options)
+        print_linear(measured, table_bytes=8 * n * p)
 
 
 # Command line --------------------------------------------------------------------
