@@ -43,8 +43,8 @@ from threadpoolctl import threadpool_limits
 from sklearn_backprop import GDLinearRegression
 
 MEGABYTE = 2**20
-# Threads of BLAS and OpenMP keep spinning for some time after their last work, and would
-# take the processor from the next solver.
+# Threads of BLAS and OpenMP keep spinning for some time after their last work, which
+# would take the processor from the next solver.
 PAUSE = 0.05
 
 
