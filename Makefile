@@ -1,0 +1,147 @@
+# Everything a developer or CI runs. `make help` lists the targets.
+#
+# One wheel is built from the sources (compiling only what changed) and installed into
+# .venv with the newest releases of its dependencies and into .venv-oldest with the
+# oldest ones. Stamps under build/ and in the environments make second runs quick.
+
+PYTHON ?= python3
+JOBS ?= auto
+
+VENV := .venv
+OLDEST := .venv-oldest
+WHEELS := build/release
+SANITIZED := build/sanitized
+
+ENGINE := $(wildcard sklearn_backprop/engine/*.cpp sklearn_backprop/engine/*.hpp)
+PACKAGE := $(shell find sklearn_backprop -name __pycache__ -prune -o ! -name '*.so' -print)
+SOURCES := pyproject.toml README.md LICENSE $(PACKAGE)
+WHEEL := $$(echo $(WHEELS)/wheel/*.whl)
+
+# Python must import the installed package, never the folder `make` runs in: that one
+# has no compiled engine.
+export PYTHONSAFEPATH := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+PIP := -m pip --quiet
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint test-newest test-oldest sanitize benchmark wheel clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## install and compare the solvers on real tables
+	@$(VENV)/bin/python examples/compare_solvers.py
+
+test: lint test-newest test-oldest  ## everything CI runs
+
+lint: $(VENV)/.test  ## style, types, and the engine without a compiler warning
+	@echo "== lint: ruff, clang-format, mypy, compiler warnings"
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/clang-format --dry-run --Werror $(ENGINE)
+	@$(VENV)/bin/mypy
+	@$(MAKE) --no-print-directory build/.no-warnings
+
+test-newest: $(VENV)/.test  ## the tests with the newest dependencies
+	@$(call run_tests,newest,$(VENV))
+
+test-oldest: $(OLDEST)/.test  ## the tests with the oldest supported dependencies
+	@$(call run_tests,oldest,$(OLDEST))
+
+sanitize: $(SANITIZED)/.installed  ## the engine's tests under the address and undefined-behaviour sanitizers
+	@echo "== tests of the engine under sanitizers"
+	@LD_PRELOAD="$(call runtime,libasan.so) $(call runtime,libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	PYTHONPATH=$(SANITIZED)/site \
+	$(VENV)/bin/python -m pytest --numprocesses=$(JOBS) $(SANITIZED_TESTS)
+
+benchmark: $(VENV)/.installed  ## time and memory beside scikit-learn
+	@$(VENV)/bin/python benchmarks/speed.py linear
+
+wheel: $(WHEELS)/.built  ## build the wheel
+	@echo "$(WHEEL)"
+
+clean:  ## remove everything that make made
+	rm -rf build $(VENV) $(OLDEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# $(call run_tests,name,environment)
+define run_tests
+echo "== tests with the $1 dependencies:" \
+  $$($2/bin/python $(PIP) list --format=freeze | grep -E '^(numpy|scipy|scikit-learn)=')
+$2/bin/python -m pytest --numprocesses=$(JOBS)
+endef
+
+# Where the compiler keeps a library of its own.
+runtime = $(shell $(CXX) -print-file-name=$1)
+
+# The tests that are nearest to the engine.
+SANITIZED_TESTS := $(or $(wildcard tests/engine tests/linear_model),tests)
+
+$(VENV)/.created:
+	@sh tools/check_prerequisites.sh "$(PYTHON)"
+	@echo "== making $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(OLDEST)/.created: $(VENV)/.created
+	@echo "== making $(OLDEST)"
+	@$(PYTHON) -m venv --clear $(OLDEST)
+	@touch $@
+
+$(VENV)/.build-tools: $(VENV)/.created tools/requirements.py
+	@echo "== installing what the build needs"
+	@$(VENV)/bin/python $(PIP) install $$($(VENV)/bin/python tools/requirements.py build)
+	@missing=$$($(VENV)/bin/python tools/requirements.py cmake); \
+	  [ -z "$$missing" ] || $(VENV)/bin/python $(PIP) install $$missing
+	@touch $@
+
+$(WHEELS)/.built: $(VENV)/.build-tools $(SOURCES)
+	@sh tools/check_prerequisites.sh "$(PYTHON)"
+	@echo "== building the wheel"
+	@rm -rf $(WHEELS)/wheel
+	@$(call build_wheel,$(WHEELS))
+	@touch $@
+
+# $(call build_wheel,folder,further options of pip): in this very environment, because
+# an isolated one is another each time and so would have to compile everything.
+build_wheel = $(VENV)/bin/python $(PIP) wheel . --no-deps --no-build-isolation --wheel-dir $1/wheel \
+  --config-settings=build-dir=$1/cmake $2
+
+$(VENV)/.installed: $(WHEELS)/.built
+	@echo "== installing sklearn_backprop with the newest dependencies"
+	@$(call install,$(VENV),plot)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.installed
+	@echo "== installing what tests and lint need"
+	@$(VENV)/bin/python $(PIP) install "$(WHEEL)[test,lint]"
+	@touch $@
+
+$(OLDEST)/.test: $(OLDEST)/.created $(WHEELS)/.built
+	@echo "== installing sklearn_backprop with the oldest dependencies"
+	@$(call install,$(OLDEST),test,$$($(VENV)/bin/python tools/requirements.py oldest))
+	@touch $@
+
+# $(call install,environment,extra,further requirements): the wheel by force, since its
+# version does not change with every edit; then its dependencies.
+define install
+$1/bin/python $(PIP) install --force-reinstall --no-deps "$(WHEEL)" && \
+$1/bin/python $(PIP) install "$(WHEEL)[$2]" $3
+endef
+
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
+$(SANITIZED)/.installed: $(VENV)/.test $(SOURCES)
+	@echo "== building the engine with sanitizers"
+	@rm -rf $(SANITIZED)/site $(SANITIZED)/wheel
+	@CXXFLAGS="$(SANITIZE)" $(call build_wheel,$(SANITIZED),--config-settings=install.strip=false)
+	@$(VENV)/bin/python $(PIP) install --no-deps --target $(SANITIZED)/site $(SANITIZED)/wheel/*.whl
+	@touch $@
+
+# The compiler reads every source once with all warnings, as errors.
+build/.no-warnings: $(ENGINE) $(VENV)/.build-tools
+	@for source in $(filter %.cpp,$(ENGINE)); do \
+	  $(CXX) -std=c++17 -fsyntax-only -fopenmp -Wall -Wextra -Wconversion -Werror \
+	    -isystem $$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+	    -isystem $$($(VENV)/bin/python -m nanobind --include_dir) $$source || exit 1; \
+	done
+	@touch $@

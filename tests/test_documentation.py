@@ -1,0 +1,67 @@
+"""Documentation that can lie is executed: README, examples, names of make's targets."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md"]
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def run_python(arguments: list[str], folder: Path) -> str:
+    """Run Python in ``folder`` on the installed package; warnings are errors."""
+    environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def python_blocks(page: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"^```python\n(.*?)^```$", text, flags=re.M | re.S)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_code_of_a_page_runs_from_top_to_bottom(page, tmp_path):
+    script = tmp_path / "page.py"
+    script.write_text("\n".join(python_blocks(page)), encoding="utf-8")
+    run_python([str(script)], tmp_path)
+
+
+def test_readme_has_code():
+    assert python_blocks("README.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
+    broken = [
+        link for link in links if not (ROOT / page).parent.joinpath(link).exists()
+    ]
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_make_targets_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.M))
+    named = set(re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)`", text, flags=re.M))
+    assert {first or second for first, second in named} <= targets
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs_without_a_warning(example, tmp_path):
+    assert run_python([str(example)], tmp_path)

@@ -1,0 +1,47 @@
+"""What is installed: no more and no less than a user needs."""
+
+import subprocess
+import sys
+from importlib import metadata, resources
+
+import pytest
+
+DISTRIBUTION = "sklearn-backprop"
+
+
+def test_run_time_dependencies_are_three():
+    requirements = metadata.requires(DISTRIBUTION)
+    always = [line for line in requirements if "extra ==" not in line]
+    names = {line.split(">")[0].strip() for line in always}
+    assert names == {"scikit-learn", "numpy", "scipy"}
+
+
+def test_extras_promised_in_the_documentation_exist():
+    extras = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra")
+    assert {"plot", "test", "lint"} <= set(extras)
+
+
+def test_types_are_installed():
+    package = resources.files("sklearn_backprop")
+    assert package.joinpath("py.typed").is_file()
+    names = [entry.name for entry in package.joinpath("engine").iterdir()]
+    assert [name for name in names if name.endswith(".pyi")]
+
+
+def test_no_sources_are_installed():
+    unwanted = {".cpp", ".hpp", ".txt", ".cmake", ".clang-format"}
+    installed = [
+        path
+        for path in metadata.files(DISTRIBUTION)
+        if path.parts[0] == "sklearn_backprop"
+    ]
+    assert not [path for path in installed if path.suffix in unwanted]
+    assert not [path for path in installed if "tests" in path.parts]
+    top_level = {path.parts[0] for path in metadata.files(DISTRIBUTION)}
+    assert "tests" not in top_level
+
+
+@pytest.mark.parametrize("optional", ["matplotlib", "rich"])
+def test_import_needs_no_optional_dependency(optional, tmp_path):
+    code = f"import sys, sklearn_backprop; assert {optional!r} not in sys.modules"
+    subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True)
