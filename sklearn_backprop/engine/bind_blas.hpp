@@ -13,7 +13,8 @@ namespace sklearn_backprop::blas {
 namespace nb = nanobind;
 
 // The address in `capsules[name]`; `is_ilp64` tells the width of its integers.
-inline void* routine_address(const nb::dict& capsules, const char* name, bool& is_ilp64) {
+inline void* routine_address(const nb::dict& capsules, const char* name,
+                             bool& is_ilp64) {
   if (!capsules.contains(name)) {
     throw std::runtime_error(std::string("scipy.linalg.cython_blas does not export '") +
                              name + "': this SciPy cannot serve sklearn_backprop.");

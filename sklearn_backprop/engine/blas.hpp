@@ -6,12 +6,12 @@
 
 namespace sklearn_backprop::blas {
 
-// Fortran's character and integer arguments are passed by address. SciPy's build decides
-// whether its integers have 32 bits (LP64) or 64 (ILP64), so both are callable.
+// Fortran's character and integer arguments are passed by address. SciPy's build
+// decides whether its integers have 32 bits (LP64) or 64 (ILP64), so both are callable.
 template <typename T, typename Int>
 struct Routines {
-  using gemm_t = void (*)(char*, char*, Int*, Int*, Int*, T*, T*, Int*, T*, Int*, T*, T*,
-                          Int*);
+  using gemm_t = void (*)(char*, char*, Int*, Int*, Int*, T*, T*, Int*, T*, Int*, T*,
+                          T*, Int*);
   using gemv_t = void (*)(char*, Int*, Int*, T*, T*, Int*, T*, Int*, T*, T*, Int*);
   using syrk_t = void (*)(char*, char*, Int*, Int*, T*, T*, Int*, T*, T*, Int*);
   gemm_t gemm = nullptr;
@@ -61,12 +61,13 @@ inline void gemv(char trans, std::int64_t m, std::int64_t n, T alpha, const T* a
     using Int = decltype(tag);
     Int m_ = static_cast<Int>(m), n_ = static_cast<Int>(n), one = 1;
     Int lda_ = static_cast<Int>(lda);
-    routines.gemv(&trans, &m_, &n_, &alpha, const_cast<T*>(a), &lda_,
-                  const_cast<T*>(x), &one, &beta, y, &one);
+    routines.gemv(&trans, &m_, &n_, &alpha, const_cast<T*>(a), &lda_, const_cast<T*>(x),
+                  &one, &beta, y, &one);
   });
 }
 
-// C (m x n) = op(A) * B + beta * C, by gemv where B is a single column: gemm would copy A.
+// C (m x n) = op(A) * B + beta * C, by gemv where B is a single column: gemm would copy
+// A.
 template <typename T>
 inline void multiply(char trans, std::int64_t m, std::int64_t n, std::int64_t k,
                      const T* a, std::int64_t lda, const T* b, T beta, T* c) {

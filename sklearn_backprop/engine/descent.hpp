@@ -28,7 +28,8 @@ struct Options {
   bool track_path;
 };
 
-// Penalty of coefficient j < n: l1[j] |theta_j| + l2[j]/2 theta_j^2; an intercept has none.
+// Penalty of coefficient j < n: l1[j] |theta_j| + l2[j]/2 theta_j^2; an intercept has
+// none.
 struct Penalty {
   std::vector<double> l1, l2;
 };
@@ -69,14 +70,16 @@ class Descent {
 
   const std::vector<double>& theta() const { return theta_; }
   const std::vector<double>& loss_curve() const { return loss_curve_; }
-  const std::vector<double>& gradient_norm_curve() const { return gradient_norm_curve_; }
+  const std::vector<double>& gradient_norm_curve() const {
+    return gradient_norm_curve_;
+  }
   const std::vector<double>& path() const { return path_; }
   double learning_rate() const { return rate_; }
   double start_loss() const { return start_loss_; }
 
  private:
-  // A single rise may be rounding or a transient of momentum; five in a row under a step
-  // known to be unstable are not.
+  // A single rise may be rounding or a transient of momentum; five in a row under a
+  // step known to be unstable are not.
   static constexpr int kRisesToDiverge = 5;
   static constexpr double kRateShrink = 5.0;  // as in scikit-learn's "adaptive"
   static constexpr double kSmallestRate = 1e-10;
@@ -84,9 +87,8 @@ class Descent {
 
   index_t n_features() const { return static_cast<index_t>(penalty_.l1.size()); }
   bool has_proximal_step() const {
-    return options_.positive ||
-           std::any_of(penalty_.l1.begin(), penalty_.l1.end(),
-                       [](double weight) { return weight > 0.0; });
+    return options_.positive || std::any_of(penalty_.l1.begin(), penalty_.l1.end(),
+                                            [](double weight) { return weight > 0.0; });
   }
 
   Status iterate() {
@@ -109,15 +111,16 @@ class Descent {
     const double momentum = options_.momentum;
     for (std::size_t i = 0; i < theta_.size(); ++i) {
       velocity_[i] = momentum * velocity_[i] - rate * gradient_[i];
-      theta_[i] +=
-          options_.nesterov ? momentum * velocity_[i] - rate * gradient_[i] : velocity_[i];
+      theta_[i] += options_.nesterov ? momentum * velocity_[i] - rate * gradient_[i]
+                                     : velocity_[i];
     }
     apply_proximal_map(theta_, rate);
   }
 
   double current_rate() const {
     if (options_.schedule != Schedule::kInvScaling) return rate_;
-    return rate_ / std::pow(static_cast<double>(loss_curve_.size() + 1), options_.power_t);
+    return rate_ /
+           std::pow(static_cast<double>(loss_curve_.size() + 1), options_.power_t);
   }
 
   void apply_proximal_map(std::vector<double>& theta, double rate) const {
@@ -126,8 +129,8 @@ class Descent {
       for (index_t j = 0; j < n_features(); ++j) {
         const double cut = rate * penalty_.l1[static_cast<std::size_t>(j)];
         const double size = std::max(std::abs(target[j]) - cut, 0.0);
-        target[j] = options_.positive && target[j] < 0.0 ? 0.0
-                                                         : std::copysign(size, target[j]);
+        target[j] =
+            options_.positive && target[j] < 0.0 ? 0.0 : std::copysign(size, target[j]);
       }
     }
   }
@@ -155,7 +158,8 @@ class Descent {
     n_rises_ = rises_from(previous_loss) ? n_rises_ + 1 : 0;
     const bool unstable = options_.schedule == Schedule::kConstant &&
                           rate_ > options_.largest_stable_rate;
-    return unstable && n_rises_ >= kRisesToDiverge ? Status::kDiverged : Status::kRunning;
+    return unstable && n_rises_ >= kRisesToDiverge ? Status::kDiverged
+                                                   : Status::kRunning;
   }
 
   void append() {

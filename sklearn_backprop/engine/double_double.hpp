@@ -1,5 +1,6 @@
 // Double-double arithmetic: an unevaluated sum of two doubles, about 32 digits.
-// Error-free sum: Knuth (1969); product: one fused multiply-add (Ogita, Rump, Oishi 2005).
+// Error-free sum: Knuth (1969); product: one fused multiply-add (Ogita, Rump, Oishi
+// 2005).
 #pragma once
 
 #include <cmath>

@@ -1,5 +1,6 @@
 // The Gram matrix of A = sqrt(w) * [1, X - shift_x, Y - shift_y], built in row blocks.
-// Its first column holds the sums, so that one product yields count, means and products.
+// Its first column holds the sums, so that one product yields count, means and
+// products.
 #pragma once
 
 #include <algorithm>
@@ -60,7 +61,8 @@ class BlockWriter {
   }
 
   template <typename U>
-  static void copy_row(const Rows<U>& rows, index_t i, const double* shift, double* out) {
+  static void copy_row(const Rows<U>& rows, index_t i, const double* shift,
+                       double* out) {
     const U* row = rows.row(i);
     if (rows.col_stride == 1) {
       for (index_t j = 0; j < rows.n_cols; ++j)
@@ -130,7 +132,8 @@ void accumulate_shared(const Rows<T>& x, const Rows<double>& y, const double* we
 #pragma omp parallel for num_threads(n_threads) schedule(static, 1)
 #endif
   for (int t = 0; t < n_threads; ++t) {
-    double* mine = t == 0 ? gram : partial.data() + size * static_cast<std::size_t>(t - 1);
+    double* mine =
+        t == 0 ? gram : partial.data() + size * static_cast<std::size_t>(t - 1);
     accumulate(writer, x.n_rows * t / n_threads, x.n_rows * (t + 1) / n_threads, mine);
   }
   for (std::size_t start = 0; start < partial.size(); start += size) {

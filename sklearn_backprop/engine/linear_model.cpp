@@ -71,9 +71,12 @@ void accumulate_gram(const Data& x, const Matrix& y, const OptionalVector& weigh
                      const Vector& shift, MutableMatrix gram, int n_threads) {
   const std::size_t width = 1 + x.shape(1) + y.shape(1);
   require(y.shape(0) == x.shape(0), "X and Y must have the same number of rows.");
-  require(!weight || weight->shape(0) == x.shape(0), "weight must have one entry a row.");
-  require(shift.shape(0) + 1 == width, "shift must have one entry a column of X and Y.");
-  require(gram.shape(0) == width && gram.shape(1) == width, "gram has the wrong shape.");
+  require(!weight || weight->shape(0) == x.shape(0),
+          "weight must have one entry a row.");
+  require(shift.shape(0) + 1 == width,
+          "shift must have one entry a column of X and Y.");
+  require(gram.shape(0) == width && gram.shape(1) == width,
+          "gram has the wrong shape.");
   with_rows(x, [&](const auto& rows) {
     nb::gil_scoped_release release;
     gram::accumulate_shared(rows, rows_of<double>(y), pointer(weight), shift.data(),
@@ -85,8 +88,7 @@ void accumulate_gram(const Data& x, const Matrix& y, const OptionalVector& weigh
 class ResidualSums {
  public:
   ResidualSums(std::size_t n_features, std::size_t n_targets)
-      : n_features_(n_features),
-        sums_(n_targets, residual::Sums(extent(n_features))) {}
+      : n_features_(n_features), sums_(n_targets, residual::Sums(extent(n_features))) {}
 
   void add(const Data& x, const Matrix& y, const OptionalVector& weight,
            const Matrix& coef, const Vector& intercept, int n_threads) {
@@ -102,8 +104,8 @@ class ResidualSums {
       nb::gil_scoped_release release;
       for (std::size_t t = 0; t < sums_.size(); ++t) {
         residual::add_rows(rows, rows_of<double>(y), extent(t), pointer(weight),
-                           coef.data() + t * n_features_, intercept.data()[t], n_threads,
-                           sums_[t]);
+                           coef.data() + t * n_features_, intercept.data()[t],
+                           n_threads, sums_[t]);
       }
     });
   }
@@ -167,22 +169,21 @@ descent::Schedule schedule_of(const std::string& name) {
 }
 
 void bind_costs(nb::module_& m) {
-  nb::class_<quadratic::Cost>(m, "Cost")
-      .def(
-          "evaluate",
-          [](quadratic::Cost& cost, const Matrix& theta) {
-            require(theta.size() == cost.size(),
-                    "theta must have shape (n_targets, n_coefficients).");
-            std::vector<double> gradient(cost.size());
-            double loss = 0.0;
-            {
-              nb::gil_scoped_release release;
-              loss = cost.evaluate(theta.data(), gradient.data());
-            }
-            return nb::make_tuple(
-                loss, to_numpy(gradient, {theta.shape(0), theta.shape(1)}));
-          },
-          "theta"_a);
+  nb::class_<quadratic::Cost>(m, "Cost").def(
+      "evaluate",
+      [](quadratic::Cost& cost, const Matrix& theta) {
+        require(theta.size() == cost.size(),
+                "theta must have shape (n_targets, n_coefficients).");
+        std::vector<double> gradient(cost.size());
+        double loss = 0.0;
+        {
+          nb::gil_scoped_release release;
+          loss = cost.evaluate(theta.data(), gradient.data());
+        }
+        return nb::make_tuple(loss,
+                              to_numpy(gradient, {theta.shape(0), theta.shape(1)}));
+      },
+      "theta"_a);
   nb::class_<quadratic::GramCost, quadratic::Cost>(m, "GramCost")
       .def(
           "__init__",
@@ -191,9 +192,9 @@ void bind_costs(nb::module_& m) {
             require(hessian.shape(0) == hessian.shape(1) &&
                         linear.shape(1) == hessian.shape(0),
                     "hessian must be square, linear of shape (n_targets, n).");
-            new (self) quadratic::GramCost(hessian.data(), linear.data(), constant,
-                                           extent(hessian.shape(0)),
-                                           extent(linear.shape(0)));
+            new (self)
+                quadratic::GramCost(hessian.data(), linear.data(), constant,
+                                    extent(hessian.shape(0)), extent(linear.shape(0)));
           },
           "hessian"_a, "linear"_a, "constant"_a);
   nb::class_<DataCost<quadratic::DenseMatrix>, quadratic::Cost>(m, "DenseCost")
@@ -205,9 +206,9 @@ void bind_costs(nb::module_& m) {
              const Vector& scale, bool has_intercept) {
             const bool row_major =
                 x.stride(1) == 1 && x.stride(0) == extent(x.shape(1));
-            require(row_major ||
-                        (x.stride(0) == 1 && x.stride(1) == extent(x.shape(0))),
-                    "X must be contiguous.");
+            require(
+                row_major || (x.stride(0) == 1 && x.stride(1) == extent(x.shape(0))),
+                "X must be contiguous.");
             const quadratic::DenseMatrix matrix{x.data(), extent(x.shape(0)),
                                                 extent(x.shape(1)), row_major};
             construct_data_cost(self, matrix, y, share, center, scale, has_intercept);
@@ -223,22 +224,22 @@ void bind_costs(nb::module_& m) {
              const Vector& scale, bool has_intercept) {
             require(indptr.shape(0) >= 1 && indices.shape(0) == data.shape(0),
                     "indices and data must have the same length.");
-            const quadratic::SparseMatrix matrix{data.data(), indices.data(),
-                                                 indptr.data(),
-                                                 extent(indptr.shape(0)) - 1,
-                                                 extent(n_features)};
+            const quadratic::SparseMatrix matrix{
+                data.data(), indices.data(), indptr.data(), extent(indptr.shape(0)) - 1,
+                extent(n_features)};
             construct_data_cost(self, matrix, y, share, center, scale, has_intercept);
           },
-          "data"_a, "indices"_a, "indptr"_a, "n_features"_a, "y"_a, "share"_a, "center"_a,
-          "scale"_a, "has_intercept"_a, nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(),
-          nb::keep_alive<1, 4>());
+          "data"_a, "indices"_a, "indptr"_a, "n_features"_a, "y"_a, "share"_a,
+          "center"_a, "scale"_a, "has_intercept"_a, nb::keep_alive<1, 2>(),
+          nb::keep_alive<1, 3>(), nb::keep_alive<1, 4>());
 }
 
-void construct_descent(descent::Descent* self, quadratic::Cost& cost, const Matrix& theta,
-                       const Vector& l1, const Vector& l2, const Vector& gradient_floor,
-                       double learning_rate, const std::string& schedule, double power_t,
-                       double momentum, bool nesterov, double tol,
-                       double largest_stable_rate, bool positive, bool track_path) {
+void construct_descent(descent::Descent* self, quadratic::Cost& cost,
+                       const Matrix& theta, const Vector& l1, const Vector& l2,
+                       const Vector& gradient_floor, double learning_rate,
+                       const std::string& schedule, double power_t, double momentum,
+                       bool nesterov, double tol, double largest_stable_rate,
+                       bool positive, bool track_path) {
   require(extent(theta.shape(0)) == cost.n_targets() &&
               extent(theta.shape(1)) == cost.n_coefficients(),
           "theta must have shape (n_targets, n_coefficients).");
@@ -248,10 +249,10 @@ void construct_descent(descent::Descent* self, quadratic::Cost& cost, const Matr
           "gradient_floor must have one entry a target.");
   descent::Penalty penalty{{l1.data(), l1.data() + l1.shape(0)},
                            {l2.data(), l2.data() + l2.shape(0)}};
-  new (self) descent::Descent(
-      cost, theta.data(), std::move(penalty), gradient_floor.data(),
-      {learning_rate, schedule_of(schedule), power_t, momentum, nesterov, tol,
-       largest_stable_rate, positive, track_path});
+  new (self)
+      descent::Descent(cost, theta.data(), std::move(penalty), gradient_floor.data(),
+                       {learning_rate, schedule_of(schedule), power_t, momentum,
+                        nesterov, tol, largest_stable_rate, positive, track_path});
 }
 
 void bind_descent(nb::module_& m) {
@@ -273,12 +274,12 @@ void bind_descent(nb::module_& m) {
       .def_prop_ro("n_iter", [](const Descent& d) { return d.loss_curve().size(); })
       .def_prop_ro("learning_rate", &Descent::learning_rate)
       .def_prop_ro("start_loss", &Descent::start_loss)
-      .def_prop_ro("theta",
-                   [](const Descent& d) {
-                     return to_numpy(d.theta(), {d.theta().size()});
-                   })
-      .def_prop_ro("path",
-                   [](const Descent& d) { return to_numpy(d.path(), {d.path().size()}); })
+      .def_prop_ro(
+          "theta",
+          [](const Descent& d) { return to_numpy(d.theta(), {d.theta().size()}); })
+      .def_prop_ro(
+          "path",
+          [](const Descent& d) { return to_numpy(d.path(), {d.path().size()}); })
       .def_prop_ro("loss_curve",
                    [](const Descent& d) {
                      return to_numpy(d.loss_curve(), {d.loss_curve().size()});

@@ -1,5 +1,6 @@
 // Least-squares costs J(theta) = 1/(2W) sum w |y - Z theta|^2 and their gradients.
-// theta holds one contiguous vector per target; an intercept, if any, is its last entry.
+// theta holds one contiguous vector per target; an intercept, if any, is its last
+// entry.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,8 @@ inline double dot(const double* a, const double* b, std::size_t n) {
   return sum;
 }
 
-// From H = Z'WZ/W, b = Z'Wy/W and c = y'Wy/W: a step costs the same for any number of rows.
+// From H = Z'WZ/W, b = Z'Wy/W and c = y'Wy/W: a step costs the same for any number of
+// rows.
 class GramCost final : public Cost {
  public:
   GramCost(const double* hessian, const double* linear, double constant, index_t n,
@@ -69,11 +71,13 @@ struct DenseMatrix {
 
   // out (n_targets x n_rows) = X u
   void multiply(const double* u, index_t n_targets, double* out) const {
-    blas::multiply(as_stored(), n_rows, n_targets, n_cols, data, leading(), u, 0.0, out);
+    blas::multiply(as_stored(), n_rows, n_targets, n_cols, data, leading(), u, 0.0,
+                   out);
   }
   // out (n_targets x n_cols) = X' r
   void multiply_transposed(const double* r, index_t n_targets, double* out) const {
-    blas::multiply(transposed(), n_cols, n_targets, n_rows, data, leading(), r, 0.0, out);
+    blas::multiply(transposed(), n_cols, n_targets, n_rows, data, leading(), r, 0.0,
+                   out);
   }
 };
 
@@ -127,7 +131,9 @@ class DataCost final : public Cost {
         raw_(static_cast<std::size_t>(x.n_cols * n_targets)),
         residual_(y_.size()) {}
 
-  index_t n_coefficients() const override { return x_.n_cols + (has_intercept_ ? 1 : 0); }
+  index_t n_coefficients() const override {
+    return x_.n_cols + (has_intercept_ ? 1 : 0);
+  }
   index_t n_targets() const override { return n_targets_; }
 
   double evaluate(const double* theta, double* gradient) override {
@@ -140,8 +146,9 @@ class DataCost final : public Cost {
       for (index_t i = 0; i < x_.n_rows; ++i) total += r[i];
       for (index_t j = 0; j < x_.n_cols; ++j) {
         const std::size_t k = static_cast<std::size_t>(j);
-        g[j] = (raw_[static_cast<std::size_t>(t * x_.n_cols + j)] - center_[k] * total) /
-               scale_[k];
+        g[j] =
+            (raw_[static_cast<std::size_t>(t * x_.n_cols + j)] - center_[k] * total) /
+            scale_[k];
       }
       if (has_intercept_) g[x_.n_cols] = total;
     }
@@ -154,8 +161,7 @@ class DataCost final : public Cost {
     const std::size_t p = static_cast<std::size_t>(x_.n_cols);
     std::vector<double> start(static_cast<std::size_t>(n_targets_));
     for (std::size_t t = 0; t < start.size(); ++t) {
-      const double* coefficients =
-          theta + static_cast<index_t>(t) * n_coefficients();
+      const double* coefficients = theta + static_cast<index_t>(t) * n_coefficients();
       if (has_intercept_) start[t] = coefficients[p];
       for (std::size_t j = 0; j < p; ++j) {
         raw_[t * p + j] = coefficients[j] / scale_[j];

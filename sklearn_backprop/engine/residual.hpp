@@ -1,5 +1,6 @@
 // The gradient of least squares at given coefficients, accumulated in double-double:
-// what iterative refinement needs, since X'(y - Xb) cancels almost wholly near the solution.
+// what iterative refinement needs, since X'(y - Xb) cancels almost wholly near the
+// solution.
 #pragma once
 
 #include <vector>
@@ -8,11 +9,12 @@
 #include "rows.hpp"
 #include "threads.hpp"
 
-// Fused multiply-add is one instruction on every recent processor, but a portable x86-64
-// build may not assume so: compile twice and let the loader choose.
+// Fused multiply-add is one instruction on every recent processor, but a portable
+// x86-64 build may not assume so: compile twice and let the loader choose.
 #if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && \
     !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define SKLEARN_BACKPROP_CLONES __attribute__((target_clones("arch=haswell", "default")))
+#define SKLEARN_BACKPROP_CLONES \
+  __attribute__((target_clones("arch=haswell", "default")))
 #else
 #define SKLEARN_BACKPROP_CLONES
 #endif

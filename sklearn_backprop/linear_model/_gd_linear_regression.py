@@ -432,7 +432,7 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.loss_curve_ = np.array([solution.loss])
         self.n_iter_ = 1
         self.solver_ = solution.solver
-        self.rank_ = solution.rank
+        self.rank_: int | None = solution.rank
         self.condition_number_ = solution.condition_number
         self._rows = solution.rows
         if solution.solver == "pinv":

@@ -29,7 +29,7 @@ class NormalInverse(ABC):
 
     @abstractmethod
     def apply(self, products) -> np.ndarray:
-        """Coefficients (p, k) whose normal equations have this right-hand side (p, k)."""
+        """Coefficients (p, k) whose normal equations have this right side (p, k)."""
 
 
 class CholeskyInverse(NormalInverse):
@@ -80,10 +80,10 @@ class TriangularInverse(NormalInverse):
 class MinimumNormInverse(NormalInverse):
     """By singular values: of all least-squares solutions the one of least norm.
 
-    The rank is judged on columns of unit norm, so that units do not decide it; the norm
-    is that of the coefficients in the units of X. With the scaled data U S V' and the
-    scale D, solutions satisfy V'D w = S^-1 U'y, and the least of them is Q T^-T S^-1 U'y
-    where D V = Q T.
+    The rank is judged on columns of unit norm, so that units do not decide it; the
+    norm is that of the coefficients in the units of X. With the scaled data U S V' and
+    the scale D, solutions satisfy V'D w = S^-1 U'y, and the least of them is
+    Q T^-T S^-1 U'y where D V = Q T.
     """
 
     solver = "pinv"

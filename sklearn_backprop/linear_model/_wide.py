@@ -1,7 +1,7 @@
 """Least squares with no more rows than columns, solved among the rows.
 
-Coefficients X'a, one multiplier a row, hold the minimum-norm solution and that of ridge:
-both need only the Gram matrix of the rows, K = X X' (n, n).
+Coefficients X'a, one multiplier a row, hold the minimum-norm solution and that of
+ridge: both need only the Gram matrix of the rows, K = X X' (n, n).
 """
 
 from collections.abc import Callable, Iterator
@@ -140,8 +140,8 @@ def _row_inverse(rows: _CenteredRows, centered, penalty) -> _RowInverse:
     K = rows.gram()
     if not np.isfinite(np.trace(K)):
         raise ValueError(
-            "The squares of X leave double precision. Rescale its columns, for instance "
-            "with sklearn.preprocessing.MaxAbsScaler."
+            "The squares of X leave double precision. Rescale its columns, for "
+            "instance with sklearn.preprocessing.MaxAbsScaler."
         )
     n_rows = len(K)
     size = np.trace(K) / n_rows

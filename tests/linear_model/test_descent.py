@@ -208,7 +208,8 @@ def test_resumed_descent_is_uninterrupted_descent():
     parts = GDLinearRegression(max_iter=20, tol=0.0, track_path=True, warm_start=True)
     with pytest.warns(ConvergenceWarning):
         whole.fit(X, y)
-        for _ in range(3):
+    for _ in range(3):
+        with pytest.warns(ConvergenceWarning):
             parts.fit(X, y)
     np.testing.assert_allclose(parts.coef_, whole.coef_, rtol=1e-10)
     np.testing.assert_allclose(parts.loss_curve_, whole.loss_curve_, rtol=1e-12)
