@@ -75,9 +75,9 @@ class GramCost(Cost):
     def __init__(self, hessian: _Array, linear: _Array, constant: float) -> None: ...
 
 class DenseCost(Cost):
-    """J of dense rows x (n, p), C- or F-contiguous; they are not copied.
+    """J of dense rows x (n, p); they are not copied.
 
-    y (k, n), share (n,) of the total weight, center (p,), scale (p,).
+    y (n, k), share (n,) of the total weight, center (p,), scale (p,).
     """
 
     def __init__(

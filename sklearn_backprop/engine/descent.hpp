@@ -209,10 +209,11 @@ class Descent {
       moved = gradient_;
     }
     std::vector<double> norms(static_cast<std::size_t>(cost_.n_targets()));
-    const std::size_t n = static_cast<std::size_t>(cost_.n_coefficients());
-    for (std::size_t t = 0; t < norms.size(); ++t) {
-      const double* part = moved.data() + t * n;
-      norms[t] = std::sqrt(quadratic::dot(part, part, n));
+    const index_t n = cost_.n_coefficients();
+    const double* part = moved.data();
+    for (double& norm : norms) {
+      norm = std::sqrt(quadratic::dense::dot(part, part, n));
+      part += n;
     }
     return norms;
   }

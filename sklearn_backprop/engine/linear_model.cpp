@@ -143,8 +143,8 @@ void check_data_cost(const M& x, const Matrix& y, const Vector& share,
                      const Vector& center, const Vector& scale) {
   const std::size_t n = static_cast<std::size_t>(x.n_rows);
   const std::size_t p = static_cast<std::size_t>(x.n_cols);
-  require(y.shape(1) == n && share.shape(0) == n,
-          "Y (targets by rows) and share must have one entry a row of X.");
+  require(y.shape(0) == n && share.shape(0) == n,
+          "Y and share must have one entry a row of X.");
   require(center.shape(0) == p && scale.shape(0) == p,
           "center and scale must have one entry a feature.");
 }
@@ -158,7 +158,7 @@ void construct_data_cost(DataCost<M>* self, const M& x, const Matrix& y,
                          bool has_intercept) {
   check_data_cost(x, y, share, center, scale);
   new (self) DataCost<M>(x, y.data(), share.data(), center.data(), scale.data(),
-                         extent(y.shape(0)), has_intercept);
+                         extent(y.shape(1)), has_intercept);
 }
 
 descent::Schedule schedule_of(const std::string& name) {
@@ -197,34 +197,28 @@ void bind_costs(nb::module_& m) {
                                     extent(hessian.shape(0)), extent(linear.shape(0)));
           },
           "hessian"_a, "linear"_a, "constant"_a);
-  nb::class_<DataCost<quadratic::DenseMatrix>, quadratic::Cost>(m, "DenseCost")
+  nb::class_<DataCost<quadratic::DenseRows>, quadratic::Cost>(m, "DenseCost")
       .def(
           "__init__",
-          [](DataCost<quadratic::DenseMatrix>* self,
-             const nb::ndarray<const double, nb::ndim<2>, nb::device::cpu>& x,
-             const Matrix& y, const Vector& share, const Vector& center,
-             const Vector& scale, bool has_intercept) {
-            const bool row_major =
-                x.stride(1) == 1 && x.stride(0) == extent(x.shape(1));
-            require(
-                row_major || (x.stride(0) == 1 && x.stride(1) == extent(x.shape(0))),
-                "X must be contiguous.");
-            const quadratic::DenseMatrix matrix{x.data(), extent(x.shape(0)),
-                                                extent(x.shape(1)), row_major};
+          [](DataCost<quadratic::DenseRows>* self, const Matrix& x, const Matrix& y,
+             const Vector& share, const Vector& center, const Vector& scale,
+             bool has_intercept) {
+            const quadratic::DenseRows matrix{x.data(), extent(x.shape(0)),
+                                              extent(x.shape(1))};
             construct_data_cost(self, matrix, y, share, center, scale, has_intercept);
           },
           "x"_a, "y"_a, "share"_a, "center"_a, "scale"_a, "has_intercept"_a,
           nb::keep_alive<1, 2>());
-  nb::class_<DataCost<quadratic::SparseMatrix>, quadratic::Cost>(m, "SparseCost")
+  nb::class_<DataCost<quadratic::SparseRows>, quadratic::Cost>(m, "SparseCost")
       .def(
           "__init__",
-          [](DataCost<quadratic::SparseMatrix>* self, const Vector& data,
+          [](DataCost<quadratic::SparseRows>* self, const Vector& data,
              const Indices& indices, const Indices& indptr, std::size_t n_features,
              const Matrix& y, const Vector& share, const Vector& center,
              const Vector& scale, bool has_intercept) {
             require(indptr.shape(0) >= 1 && indices.shape(0) == data.shape(0),
                     "indices and data must have the same length.");
-            const quadratic::SparseMatrix matrix{
+            const quadratic::SparseRows matrix{
                 data.data(), indices.data(), indptr.data(), extent(indptr.shape(0)) - 1,
                 extent(n_features)};
             construct_data_cost(self, matrix, y, share, center, scale, has_intercept);

@@ -7,9 +7,35 @@
 #include <vector>
 
 #include "blas.hpp"
+#include "clones.hpp"
 #include "rows.hpp"
+#include "threads.hpp"
 
 namespace sklearn_backprop::quadratic {
+
+namespace dense {
+
+// Several partial sums, so that additions need not wait for each other.
+SKLEARN_BACKPROP_CLONES inline double dot(const double* a, const double* b, index_t n) {
+  constexpr int kLanes = 16;
+  double lane[kLanes] = {};
+  index_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) {
+    for (int l = 0; l < kLanes; ++l) lane[l] += a[j + l] * b[j + l];
+  }
+  for (; j < n; ++j) lane[0] += a[j] * b[j];
+  double sum = 0.0;
+  for (const double part : lane) sum += part;
+  return sum;
+}
+
+// out += factor * x
+SKLEARN_BACKPROP_CLONES inline void add_multiple(const double* x, double factor,
+                                                 index_t n, double* out) {
+  for (index_t j = 0; j < n; ++j) out[j] += factor * x[j];
+}
+
+}  // namespace dense
 
 class Cost {
  public:
@@ -23,12 +49,6 @@ class Cost {
     return static_cast<std::size_t>(n_coefficients() * n_targets());
   }
 };
-
-inline double dot(const double* a, const double* b, std::size_t n) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < n; ++i) sum += a[i] * b[i];
-  return sum;
-}
 
 // From H = Z'WZ/W, b = Z'Wy/W and c = y'Wy/W: a step costs the same for any number of
 // rows.
@@ -49,8 +69,9 @@ class GramCost final : public Cost {
   double evaluate(const double* theta, double* gradient) override {
     std::copy(linear_.begin(), linear_.end(), gradient);
     blas::multiply('N', n_, n_targets_, n_, hessian_.data(), n_, theta, -1.0, gradient);
-    return 0.5 * (dot(theta, gradient, size()) - dot(theta, linear_.data(), size()) +
-                  constant_);
+    const index_t n = n_ * n_targets_;
+    return 0.5 * (dense::dot(theta, gradient, n) -
+                  dense::dot(theta, linear_.data(), n) + constant_);
   }
 
  private:
@@ -59,67 +80,48 @@ class GramCost final : public Cost {
   index_t n_, n_targets_;
 };
 
-// Products with dense rows, through BLAS, without a copy of them.
-struct DenseMatrix {
+// Dense rows, one after the other in memory.
+struct DenseRows {
   const double* data;
   index_t n_rows, n_cols;
-  bool is_row_major;
 
-  char as_stored() const { return is_row_major ? 'T' : 'N'; }
-  char transposed() const { return is_row_major ? 'N' : 'T'; }
-  index_t leading() const { return is_row_major ? n_cols : n_rows; }
-
-  // out (n_targets x n_rows) = X u
-  void multiply(const double* u, index_t n_targets, double* out) const {
-    blas::multiply(as_stored(), n_rows, n_targets, n_cols, data, leading(), u, 0.0,
-                   out);
+  index_t n_stored() const { return n_rows * n_cols; }
+  double dot_row(index_t i, const double* u) const {
+    return dense::dot(data + i * n_cols, u, n_cols);
   }
-  // out (n_targets x n_cols) = X' r
-  void multiply_transposed(const double* r, index_t n_targets, double* out) const {
-    blas::multiply(transposed(), n_cols, n_targets, n_rows, data, leading(), r, 0.0,
-                   out);
+  void add_row(index_t i, double factor, double* out) const {
+    dense::add_multiple(data + i * n_cols, factor, n_cols, out);
   }
 };
 
-// Products with compressed sparse rows.
-struct SparseMatrix {
+// Compressed sparse rows.
+struct SparseRows {
   const double* data;
   const std::int32_t* indices;
   const std::int32_t* indptr;
   index_t n_rows, n_cols;
 
-  void multiply(const double* u, index_t n_targets, double* out) const {
-    for (index_t t = 0; t < n_targets; ++t) {
-      for (index_t i = 0; i < n_rows; ++i) {
-        double sum = 0.0;
-        for (index_t k = indptr[i]; k < indptr[i + 1]; ++k) {
-          sum += data[k] * u[t * n_cols + indices[k]];
-        }
-        out[t * n_rows + i] = sum;
-      }
-    }
+  index_t n_stored() const { return indptr[n_rows]; }
+  double dot_row(index_t i, const double* u) const {
+    double sum = 0.0;
+    for (index_t k = indptr[i]; k < indptr[i + 1]; ++k) sum += data[k] * u[indices[k]];
+    return sum;
   }
-
-  void multiply_transposed(const double* r, index_t n_targets, double* out) const {
-    std::fill(out, out + n_cols * n_targets, 0.0);
-    for (index_t t = 0; t < n_targets; ++t) {
-      for (index_t i = 0; i < n_rows; ++i) {
-        const double r_i = r[t * n_rows + i];
-        for (index_t k = indptr[i]; k < indptr[i + 1]; ++k) {
-          out[t * n_cols + indices[k]] += data[k] * r_i;
-        }
-      }
+  void add_row(index_t i, double factor, double* out) const {
+    for (index_t k = indptr[i]; k < indptr[i + 1]; ++k) {
+      out[indices[k]] += data[k] * factor;
     }
   }
 };
 
 // From the data themselves, with Z = (X - center)/scale (and a column of ones) applied
-// on the fly, so that X is neither copied nor, if sparse, filled.
-template <typename Matrix>
+// on the fly, so that X is neither copied nor, if sparse, filled. A row is used for its
+// residual and for the gradient while it is in cache.
+template <typename RowsOf>
 class DataCost final : public Cost {
  public:
-  // y (n_targets x n_rows); share (n_rows) = w/W; center, scale (n_cols).
-  DataCost(Matrix x, const double* y, const double* share, const double* center,
+  // y (n_rows x n_targets); share (n_rows) = w/W; center, scale (n_cols).
+  DataCost(RowsOf x, const double* y, const double* share, const double* center,
            const double* scale, index_t n_targets, bool has_intercept)
       : x_(x),
         y_(y, y + x.n_rows * n_targets),
@@ -128,8 +130,10 @@ class DataCost final : public Cost {
         scale_(scale, scale + x.n_cols),
         n_targets_(n_targets),
         has_intercept_(has_intercept),
-        raw_(static_cast<std::size_t>(x.n_cols * n_targets)),
-        residual_(y_.size()) {}
+        n_threads_(x.n_stored() > kParallelSize ? max_threads() : 1),
+        sums_(static_cast<std::size_t>(n_threads_), Sums(size_of(x.n_cols))),
+        raw_(size_of(x.n_cols * n_targets)),
+        start_(size_of(n_targets)) {}
 
   index_t n_coefficients() const override {
     return x_.n_cols + (has_intercept_ ? 1 : 0);
@@ -137,55 +141,88 @@ class DataCost final : public Cost {
   index_t n_targets() const override { return n_targets_; }
 
   double evaluate(const double* theta, double* gradient) override {
-    const double cost = update_residual(theta);
-    x_.multiply_transposed(residual_.data(), n_targets_, raw_.data());
+    move_to_raw_units(theta);
+    double cost = 0.0;
     for (index_t t = 0; t < n_targets_; ++t) {
-      const double* r = residual_.data() + t * x_.n_rows;
+      const Sums& total = sum_rows(t);
+      cost += 0.5 * total.squares;
       double* g = gradient + t * n_coefficients();
-      double total = 0.0;
-      for (index_t i = 0; i < x_.n_rows; ++i) total += r[i];
       for (index_t j = 0; j < x_.n_cols; ++j) {
-        const std::size_t k = static_cast<std::size_t>(j);
-        g[j] =
-            (raw_[static_cast<std::size_t>(t * x_.n_cols + j)] - center_[k] * total) /
-            scale_[k];
+        g[j] = (total.products[size_of(j)] - center_[size_of(j)] * total.residual) /
+               scale_[size_of(j)];
       }
-      if (has_intercept_) g[x_.n_cols] = total;
+      if (has_intercept_) g[x_.n_cols] = total.residual;
     }
     return cost;
   }
 
  private:
-  // residual_ = (w/W)(Z theta - y); returns J
-  double update_residual(const double* theta) {
-    const std::size_t p = static_cast<std::size_t>(x_.n_cols);
-    std::vector<double> start(static_cast<std::size_t>(n_targets_));
-    for (std::size_t t = 0; t < start.size(); ++t) {
-      const double* coefficients = theta + static_cast<index_t>(t) * n_coefficients();
-      if (has_intercept_) start[t] = coefficients[p];
-      for (std::size_t j = 0; j < p; ++j) {
-        raw_[t * p + j] = coefficients[j] / scale_[j];
-        start[t] -= center_[j] * raw_[t * p + j];
-      }
+  static constexpr index_t kParallelSize = 100'000;
+
+  struct Sums {
+    explicit Sums(std::size_t n) : products(n) {}
+    std::vector<double> products;
+    double residual = 0.0, squares = 0.0;
+
+    void clear() { *this = Sums(products.size()); }
+    void add(const Sums& other) {
+      for (std::size_t j = 0; j < products.size(); ++j)
+        products[j] += other.products[j];
+      residual += other.residual;
+      squares += other.squares;
     }
-    x_.multiply(raw_.data(), n_targets_, residual_.data());
-    double cost = 0.0;
-    for (std::size_t t = 0; t < start.size(); ++t) {
-      for (std::size_t i = 0; i < share_.size(); ++i) {
-        const std::size_t k = t * share_.size() + i;
-        const double r = residual_[k] + start[t] - y_[k];
-        cost += 0.5 * share_[i] * r * r;
-        residual_[k] = share_[i] * r;
+  };
+
+  static std::size_t size_of(index_t n) { return static_cast<std::size_t>(n); }
+
+  // raw_ <- theta / scale, start_ <- intercept - center . raw
+  void move_to_raw_units(const double* theta) {
+    for (index_t t = 0; t < n_targets_; ++t) {
+      const double* coefficients = theta + t * n_coefficients();
+      double start = has_intercept_ ? coefficients[x_.n_cols] : 0.0;
+      double* raw = raw_.data() + t * x_.n_cols;
+      for (index_t j = 0; j < x_.n_cols; ++j) {
+        raw[j] = coefficients[j] / scale_[size_of(j)];
+        start -= center_[size_of(j)] * raw[j];
       }
+      start_[size_of(t)] = start;
     }
-    return cost;
   }
 
-  Matrix x_;
+  // Sums of share * residual, times one, itself and the row, for one target. The shares
+  // of the threads and the order of their sum depend on nothing but their number.
+  const Sums& sum_rows(index_t t) {
+#ifdef _OPENMP
+#pragma omp parallel for num_threads(n_threads_) schedule(static, 1)
+#endif
+    for (int thread = 0; thread < n_threads_; ++thread) {
+      Sums& mine = sums_[static_cast<std::size_t>(thread)];
+      mine.clear();
+      const index_t end = x_.n_rows * (thread + 1) / n_threads_;
+      for (index_t i = x_.n_rows * thread / n_threads_; i < end; ++i)
+        add_row(t, i, mine);
+    }
+    for (std::size_t k = 1; k < sums_.size(); ++k) sums_.front().add(sums_[k]);
+    return sums_.front();
+  }
+
+  void add_row(index_t t, index_t i, Sums& sums) const {
+    const double predicted =
+        x_.dot_row(i, raw_.data() + t * x_.n_cols) + start_[size_of(t)];
+    const double residual = predicted - y_[size_of(i * n_targets_ + t)];
+    const double weighted = share_[size_of(i)] * residual;
+    x_.add_row(i, weighted, sums.products.data());
+    sums.residual += weighted;
+    sums.squares += weighted * residual;
+  }
+
+  RowsOf x_;
   std::vector<double> y_, share_, center_, scale_;
   index_t n_targets_;
   bool has_intercept_;
-  std::vector<double> raw_, residual_;
+  int n_threads_;
+  std::vector<Sums> sums_;
+  std::vector<double> raw_, start_;
 };
 
 }  // namespace sklearn_backprop::quadratic

@@ -5,19 +5,10 @@
 
 #include <vector>
 
+#include "clones.hpp"
 #include "double_double.hpp"
 #include "rows.hpp"
 #include "threads.hpp"
-
-// Fused multiply-add is one instruction on every recent processor, but a portable
-// x86-64 build may not assume so: compile twice and let the loader choose.
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && \
-    !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define SKLEARN_BACKPROP_CLONES \
-  __attribute__((target_clones("arch=haswell", "default")))
-#else
-#define SKLEARN_BACKPROP_CLONES
-#endif
 
 namespace sklearn_backprop::residual {
 

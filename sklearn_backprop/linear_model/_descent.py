@@ -101,7 +101,7 @@ def _data_problem(X, Y, weight, places: Coordinates, penalty: Penalty) -> Proble
     n_rows, n_features = X.shape
     share = np.ones(n_rows) if weight is None else weight
     share = share / share.sum()
-    targets = np.ascontiguousarray((Y - places.y_center).T)
+    targets = Y - places.y_center
     rest = (targets, share, places.center, places.scale, places.has_intercept)
     if sparse.issparse(X):
         rows = sparse.csr_array(X, dtype=np.float64)
@@ -113,16 +113,14 @@ def _data_problem(X, Y, weight, places: Coordinates, penalty: Penalty) -> Proble
             *rest,
         )
     else:
-        rows = np.asarray(X, dtype=np.float64)
-        if not (rows.flags.c_contiguous or rows.flags.f_contiguous):
-            rows = np.ascontiguousarray(rows)
+        rows = np.ascontiguousarray(X, dtype=np.float64)
         cost = _engine.DenseCost(rows, *rest)
     l1, l2 = penalty.weights(places.scale)
     curvature = _largest_eigenvalue(_hessian_operator(rows, share, places, l2))
     return Problem(
         cost=cost,
         coordinates=places,
-        gradient_floor=_gradient_floor(curvature, targets**2 @ share),
+        gradient_floor=_gradient_floor(curvature, share @ targets**2),
         l1=l1,
         l2=l2,
         curvature=curvature,

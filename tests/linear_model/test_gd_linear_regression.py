@@ -1,6 +1,9 @@
 """GDLinearRegression as scikit-learn's users meet it."""
 
+import os
 import pickle
+import subprocess
+import sys
 from contextlib import nullcontext
 
 import numpy as np
@@ -44,6 +47,29 @@ SCALINGS = ["standard", "minmax", None]
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_scikit_learn_convention(estimator, check):
     check(estimator)
+
+
+def test_scikit_learn_convention_with_the_array_api_switched_on():
+    # SciPy reads the variable at its import, hence a process of its own.
+    code = """
+import warnings
+from sklearn.utils.estimator_checks import check_estimator
+from sklearn_backprop import GDLinearRegression
+warnings.simplefilter("ignore")
+for solver in ("gd", "normal"):
+    for scaling in ("standard", "minmax", None):
+        model = GDLinearRegression(solver=solver, feature_scaling=scaling)
+        for result in check_estimator(model, on_skip=None):
+            print(result["check_name"], result["status"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("check_array_api_input passed") == 6
 
 
 @pytest.fixture(scope="module")
