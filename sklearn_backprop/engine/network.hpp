@@ -115,6 +115,10 @@ class Network {
     const Index k = n_outputs();
     if (rows.order == nullptr) return data.y + rows.first * k;
     T* copy = pass.workspace->at(target_);
+    if (k == 1) {
+      for (Index i = 0; i < rows.count; ++i) copy[i] = data.y[rows.source(i)];
+      return copy;
+    }
     for (Index i = 0; i < rows.count; ++i) {
       std::copy_n(data.y + rows.source(i) * k, k, copy + i * k);
     }
