@@ -498,18 +498,19 @@ def test_wrong_arguments_are_named():
         make_network(layers, "huber", "identity")
 
 
-def test_an_epoch_answers_signals():
+@pytest.mark.parametrize("batch_size", [50, 2_000_000])
+def test_an_epoch_answers_signals(batch_size):
     layers, n, _ = make_layers(N_FEATURES, (256, 256), 1, "relu")
     network = make_network(layers, "squared_error", "identity")
     X, Y, _ = make_data("squared_error", "identity", 1, n_rows=5000)
-    order = np.tile(np.arange(5000), 2000)  # far longer than the test may take
+    order = np.tile(np.arange(5000), 400)  # far longer than the test may take
     theta, running = start(n, 0, scale=0.01)
     trainer = network.trainer("sgd")
     began = time.perf_counter()
     threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):
         trainer.train_epoch(
-            theta, running, X, Y, None, order, batch_size=50, learning_rate=1e-6
+            theta, running, X, Y, None, order, batch_size=batch_size, learning_rate=1e-6
         )
     assert time.perf_counter() - began < 5
-    assert trainer.get_state()["t"] > 0
+    assert (trainer.get_state()["t"] > 0) == (batch_size == 50)
