@@ -140,10 +140,11 @@ class Records(TypedDict):
 class Epoch(TypedDict):
     """What one call of ``train_epoch`` did.
 
-    ``status`` is "ok"; "activation" when a layer's output, "loss" when only the loss and
-    "gradient" when only a gradient was not finite. Then ``layer`` is the index of the
-    dense layer (column of the records) where it began, otherwise -1. The offending step
-    is not made: theta is what the last good step left; running may hold the batch's.
+    ``status`` is "ok"; "activation" when a layer's output, "loss" when only the loss,
+    and "gradient" when only a gradient was not finite. Then ``layer`` is the index of
+    the dense layer (column of the records) where it began, otherwise -1. The offending
+    step is not made: theta is what the last good step left; running may hold the
+    batch's.
     """
 
     loss: float  # sum over batches of objective * batch weight / total_weight
@@ -294,11 +295,11 @@ class _Trainer(Generic[_T]):
         """Run every mini-batch of one epoch, updating theta and running in place.
 
         Mini-batches are consecutive stretches of ``order`` (row indices; None: rows as
-        they lie), the last one may be shorter. Runs without the GIL, takes it back about
-        every 0.1 s to look for signals: KeyboardInterrupt leaves theta, running and the
-        state as after the last finished step. ``seed`` draws the dropout masks, together
-        with the step counter t. BLAS uses as many threads as it is allowed to: limit it
-        (threadpoolctl) to one for the same bits on every machine.
+        they lie), the last one may be shorter. Runs without the GIL, takes it back
+        about every 0.1 s to look for signals: KeyboardInterrupt leaves theta, running
+        and the state as after the last finished step. ``seed`` draws the dropout masks,
+        together with the step counter t. BLAS uses as many threads as it is allowed to:
+        limit it (threadpoolctl) to one for the same bits on every machine.
         """
 
     def get_state(self) -> OptimizerState:
@@ -316,9 +317,6 @@ class TrainerFloat64(_Trainer[np.float64]): ...
 # Legend: m = p or p + 1 coefficients (an intercept comes last), k targets; float64.
 
 _Float64: TypeAlias = NDArray[np.float64]
-
-def max_threads() -> int:
-    """Threads that OpenMP would use now; 1 without OpenMP."""
 
 def accumulate_gram(
     x: NDArray[Any],

@@ -286,7 +286,6 @@ void bind_descent(nb::module_& m) {
 }  // namespace
 
 void bind_linear_model(nb::module_& m) {
-  m.def("max_threads", &max_threads, "Threads that OpenMP would use now.");
   m.def("accumulate_gram", &accumulate_gram, "x"_a, "y"_a, "weight"_a.none(), "shift"_a,
         "gram"_a, "n_threads"_a);
   nb::class_<ResidualSums>(m, "ResidualSums")

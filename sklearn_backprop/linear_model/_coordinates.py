@@ -150,10 +150,12 @@ SCALINGS: dict[str | None, type[Scaling]] = {
 
 
 def coordinates(
-    scaling: Scaling, y_center, *, fit_intercept, measured_here
+    scaling: Scaling, y_center, *, fit_intercept, measured_here, keep_zeros
 ) -> Coordinates:
     """Coordinates of a scaling; `measured_here`: on the very rows that descent sees."""
     center, scale = scaling.center_and_scale(fit_intercept)
+    if keep_zeros:
+        center = np.zeros_like(center)
     intercept_follows = scaling.is_centered and measured_here
     return Coordinates(
         center=center,

@@ -31,6 +31,7 @@ class Problem:
     l1: np.ndarray  # (p,)
     l2: np.ndarray  # (p,)
     curvature: float  # L
+    curved: str = "the cost"  # whose curvature it is
     rank: int | None = None
     condition_number: float = np.nan
 
@@ -51,9 +52,21 @@ class Penalty:
 
 
 def pose(
-    X, Y, weight, *, fit_intercept, feature_scaling, penalty: Penalty, seen=None
+    X,
+    Y,
+    weight,
+    *,
+    fit_intercept,
+    feature_scaling,
+    penalty: Penalty,
+    seen: Scaling | None = None,
+    in_batches=False,
 ) -> tuple[Problem, Scaling]:
-    """The problem of X (n, p) and Y (n, k), and the scaling of all rows seen so far."""
+    """The problem of X (n, p) and Y (n, k), and the scaling of all rows seen so far.
+
+    seen: the scaling of earlier rows. Mini-batches move an intercept of their own,
+    since none has the mean of all rows, and leave sparse data uncentred, hence sparse.
+    """
     sums = None
     if n_weighted_rows(X, weight) > X.shape[1]:
         sums = moments(X, Y, weight, centered=fit_intercept)
@@ -64,7 +77,11 @@ def pose(
     if fit_intercept:
         y_center = sums.y_mean if sums else np.average(Y, axis=0, weights=weight)
     places = coordinates(
-        scaling, y_center, fit_intercept=fit_intercept, measured_here=seen is None
+        scaling,
+        y_center,
+        fit_intercept=fit_intercept,
+        measured_here=seen is None and not in_batches,
+        keep_zeros=in_batches and sparse.issparse(X),
     )
     if sums is None:
         return _data_problem(X, Y, weight, places, penalty), scaling
@@ -231,6 +248,12 @@ class Descended:
     interrupted: bool
 
 
+def from_zero(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Zero coefficients (k, p), and the mean of y (k,) as intercept."""
+    places = problem.coordinates
+    return np.zeros((len(places.y_center), len(places.scale))), places.y_center
+
+
 def step_size(problem: Problem, settings: Settings) -> float:
     """The step to begin with: as given, or 1/L."""
     if settings.learning_rate_init != "auto":
@@ -255,11 +278,7 @@ def descend(problem: Problem, start, settings: Settings) -> Descended:
     Zero coefficients go with the mean of y as intercept.
     """
     places = problem.coordinates
-    if start is None:
-        start = (
-            np.zeros((len(places.y_center), len(places.scale))),
-            places.y_center,
-        )
+    start = from_zero(problem) if start is None else start
     first_rate = step_size(problem, settings)
     run = _engine.Descent(
         problem.cost,
@@ -340,8 +359,8 @@ def divergence_message(problem: Problem, settings: Settings, result: Descended) 
         f"{len(result.loss_curve)} iterations the loss went from "
         f"{result.start_loss:.6g} to {last:.6g}. The largest stable step for these "
         f"data is {stable:.6g} (L = {problem.curvature:.6g} is the largest curvature "
-        f"of the cost in scaled coordinates). Pass {', '.join(remedies[:-1])} or "
-        f"{remedies[-1]}; loss_curve_ holds the losses up to here."
+        f"of {problem.curved} in scaled coordinates). Pass {', '.join(remedies[:-1])} "
+        f"or {remedies[-1]}; loss_curve_ holds the losses up to here."
     )
 
 

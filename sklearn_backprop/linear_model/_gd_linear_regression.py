@@ -7,6 +7,7 @@ import numpy as np
 from scipy.linalg import LinAlgWarning
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import (
@@ -30,6 +31,7 @@ from ._descent import (
 from ._exact import Solution, solve, solve_factor
 from ._factor import Factor, factor_of_moments, factorize
 from ._gram import Moments
+from ._minibatch import Batches, descend_in_batches, pose_batches
 
 _DTYPES = [np.float64, np.float32]
 # What some fits set and others do not.
@@ -80,11 +82,22 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Share of the last move that is repeated, in [0, 1).
     nesterovs_momentum : bool, default=False
         Whether momentum looks ahead (Nesterov, 1983).
+    batch_size : int or None, default=None
+        None descends on all rows at once; an int takes a step for every so many rows,
+        and an epoch of them counts as one iteration. Features are then scaled into a
+        copy, and sparse ones are scaled but not centred. "auto" takes one over the
+        curvature that such batches meet (Gower et al., 2019). A constant step ends in a
+        cloud around the minimum, where descent stops when 10 epochs have not lowered J;
+        "adaptive" divides it by 5 there and goes on.
     max_iter : int, default=100000
         Most iterations of descent.
     tol : float, default=1e-10
         Descent stops when the norm of the gradient is below ``tol`` times that at zero
         coefficients, for every target.
+    shuffle : bool, default=True
+        Whether each epoch of mini-batches draws the rows in a new order.
+    random_state : int, RandomState instance or None, default=None
+        Draws the order of rows.
     alpha : float, default=0.0
         Strength of the penalty.
     l1_ratio : float, default=0.0
@@ -143,6 +156,9 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Cauchy, A. (1847). Methode generale pour la resolution des systemes d'equations
     simultanees. Comptes rendus, 25, 536-538.
 
+    Gower, R. M., Loizou, N., Qian, X., Sailanbayev, A., Shulgin, E. and Richtarik, P.
+    (2019). SGD: General analysis and improved rates. ICML.
+
     Bjorck, A. (1987). Stability analysis of the method of seminormal equations for
     linear least squares problems. Linear Algebra and its Applications, 88/89, 31-48.
 
@@ -171,6 +187,9 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         "power_t": [Interval(Real, 0, None, closed="left")],
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "nesterovs_momentum": ["boolean"],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
         "alpha": [Interval(Real, 0, None, closed="left")],
@@ -192,8 +211,11 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         power_t=0.25,
         momentum=0.0,
         nesterovs_momentum=False,
+        batch_size=None,
         max_iter=100_000,
         tol=1e-10,
+        shuffle=True,
+        random_state=None,
         alpha=0.0,
         l1_ratio=0.0,
         positive=False,
@@ -209,8 +231,11 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.power_t = power_t
         self.momentum = momentum
         self.nesterovs_momentum = nesterovs_momentum
+        self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.shuffle = shuffle
+        self.random_state = random_state
         self.alpha = alpha
         self.l1_ratio = l1_ratio
         self.positive = positive
@@ -337,6 +362,8 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "that no linear equation gives its minimum. Pass l1_ratio=0 for ridge, "
                 "or solver='gd', which takes proximal steps."
             )
+        if self.solver == "gd" and self.batch_size is not None:
+            self._check_batches()
         X, y = validate_data(
             self,
             X,
@@ -359,6 +386,24 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 "least one row a positive weight."
             )
         return X, y, weight
+
+    def _check_batches(self) -> None:
+        """Refuse what the engine's mini-batches do not minimise."""
+        if self.positive or (self.alpha > 0.0 and self.l1_ratio > 0.0):
+            raise ValueError(
+                f"batch_size={self.batch_size} takes plain gradient steps, but "
+                f"positive={self.positive} with alpha={self.alpha}, l1_ratio="
+                f"{self.l1_ratio} needs a projection or a soft threshold after each. "
+                "Pass batch_size=None."
+            )
+        if self.alpha > 0.0 and self.feature_scaling is not None:
+            raise ValueError(
+                f"batch_size={self.batch_size} with alpha={self.alpha} needs "
+                "feature_scaling=None: mini-batches penalise all coefficients they "
+                f"move alike, but feature_scaling={self.feature_scaling!r} gives each "
+                "its own unit. Scale before, for instance with StandardScaler in a "
+                "pipeline, or pass batch_size=None."
+            )
 
     def _check_targets(self, y) -> None:
         """Refuse a block whose targets differ in number from those seen before."""
@@ -453,17 +498,26 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
         start: coefficients to begin with, or None; seen: the scaling of earlier rows.
         """
+        targets = _as_columns(y)
+        in_batches = self.batch_size is not None and self.batch_size < X.shape[0]
         problem, scaling = pose(
             X,
-            _as_columns(y),
+            targets,
             weight,
             fit_intercept=self.fit_intercept,
             feature_scaling=self.feature_scaling,
             penalty=Penalty(self.alpha, self.l1_ratio),
             seen=seen,
+            in_batches=in_batches,
         )
         settings = self._settings(max_iter)
-        result = descend(problem, start, settings)
+        if in_batches:
+            problem = pose_batches(problem, X, weight, self.batch_size)
+            result = descend_in_batches(
+                X, targets, weight, problem, start, settings, self._batches(len(y))
+            )
+        else:
+            result = descend(problem, start, settings)
         if start is None:
             self._forget()
         self._record(problem, result, y)
@@ -507,6 +561,15 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """Fitted coefficients (k, p) and intercept (k,)."""
         coef = np.atleast_2d(self.coef_).astype(np.float64)
         return coef, np.broadcast_to(self.intercept_, len(coef)).astype(np.float64)
+
+    def _batches(self, n_rows) -> Batches:
+        """How an epoch draws its mini-batches."""
+        rng = check_random_state(self.random_state)
+
+        def order():
+            return rng.permutation(n_rows).astype(np.int64) if self.shuffle else None
+
+        return Batches(self.batch_size, order)
 
     def _settings(self, max_iter) -> Settings:
         """Hyper-parameters of descent."""

@@ -6,12 +6,11 @@ Legend: X (n, p), Y (n, k), weight (n,) or None; sums over rows are weighted.
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
-from threadpoolctl import ThreadpoolController
 
+from .._threads import allowed_threads, single_threaded_blas
 from ..engine import _engine
 
 # Below this many multiplications a second thread costs more than it brings.
@@ -171,7 +170,7 @@ def row_blocks(X, size=_BLOCK_SIZE) -> Iterator[tuple[slice, np.ndarray]]:
 
 def n_row_threads(n_rows, width) -> int:
     """Threads worth starting for work that grows with n_rows * width**2."""
-    return _engine.max_threads() if n_rows * width**2 > _PARALLEL_WORK else 1
+    return allowed_threads() if n_rows * width**2 > _PARALLEL_WORK else 1
 
 
 def _thread_plan(n_rows, width) -> tuple[int, AbstractContextManager]:
@@ -179,10 +178,4 @@ def _thread_plan(n_rows, width) -> tuple[int, AbstractContextManager]:
     n_threads = n_row_threads(n_rows, width)
     if n_threads == 1 or width > _BLAS_PARALLEL_WIDTH:
         return 1, nullcontext()
-    return n_threads, _threadpools().limit(limits=1, user_api="blas")
-
-
-@lru_cache(maxsize=1)
-def _threadpools() -> ThreadpoolController:
-    """The process's BLAS libraries; finding them takes milliseconds, so once."""
-    return ThreadpoolController()
+    return n_threads, single_threaded_blas
