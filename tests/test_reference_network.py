@@ -136,10 +136,16 @@ def test_follows_scikit_learn(activation, solver, task):
     y = classes.get(task, rng.standard_normal(20))
     Model = MLPRegressor if task == "regression" else MLPClassifier
     model = Model(
-        hidden_layer_sizes=(5, 4), activation=activation, solver="adam" if solver == "adam" else "sgd", alpha=0,
-        batch_size=6, shuffle=False, random_state=0, learning_rate_init=0.05,
+        hidden_layer_sizes=(5, 4),
+        activation=activation,
+        solver="adam" if solver == "adam" else "sgd",
+        alpha=0,
+        batch_size=6,
+        shuffle=False,
+        random_state=0,
+        learning_rate_init=0.05,
         **settings,
-    )  # fmt: skip
+    )
 
     theta = start_of(model, X, y)
     model.set_params(max_iter=5, tol=0)
