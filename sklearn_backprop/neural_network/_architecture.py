@@ -86,8 +86,12 @@ class Architecture:
         """Show all pieces of one role, from input to output."""
         return [piece.view(theta) for piece in self.pieces if piece.role == role]
 
+    def shapes(self, role: str) -> list[tuple[int, ...]]:
+        """Shapes of all pieces of one role, from input to output."""
+        return [piece.shape for piece in self.pieces if piece.role == role]
+
     def start_running(self, dtype: np.dtype) -> np.ndarray:
-        """Running means of zero and variances of one, (n_running,)."""
+        """Give running means of zero and variances of one, (n_running,)."""
         running = np.zeros(self.n_running, dtype=dtype)
         for layer in _flatten(self.layers):
             if layer["kind"] == "batch_norm":
@@ -120,9 +124,7 @@ def hidden_sizes(hidden_layer_sizes) -> list[int]:
 
 def activation_per_layer(activation, n_hidden: int) -> list[str]:
     """Read one name for all hidden layers or one name for each."""
-    names = (
-        [activation] * n_hidden if isinstance(activation, str) else list(activation)
-    )
+    names = [activation] * n_hidden if isinstance(activation, str) else list(activation)
     if len(names) != n_hidden:
         raise ValueError(
             f"activation has {len(names)} names for {n_hidden} hidden layers; pass one "
@@ -169,9 +171,7 @@ def build_architecture(
     return architecture
 
 
-def _dense(
-    architecture: Architecture, n_in: int, n_out: int, activation: str
-) -> Layer:
+def _dense(architecture: Architecture, n_in: int, n_out: int, activation: str) -> Layer:
     return {
         "kind": "dense",
         "n_in": n_in,
@@ -194,7 +194,7 @@ def _normalization(architecture: Architecture, kind: str, width: int) -> Layer:
 
 
 def _hidden(architecture: Architecture, n_in: int, spec: _HiddenLayer) -> list[Layer]:
-    """dense -> [normalization] -> activation -> [dropout]."""
+    """Chain dense -> [normalization] -> activation -> [dropout]."""
     width = spec.width
     layers = [_dense(architecture, n_in, width, spec.activation)]
     if spec.normalization:

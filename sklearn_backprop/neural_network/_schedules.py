@@ -60,9 +60,7 @@ class Schedule:
 
     def can_be_cut(self, progress: Progress) -> bool:
         """Tell whether a stall should lower the rate rather than end training."""
-        return (
-            self.name == "adaptive" and self.rate(progress) > SMALLEST_ADAPTIVE_RATE
-        )
+        return self.name == "adaptive" and self.rate(progress) > SMALLEST_ADAPTIVE_RATE
 
 
 # Name -> the share of learning_rate_init that remains.

@@ -104,6 +104,10 @@ class TrainingState:
         """Write the weights back in place, so that views of them stay true."""
         self.theta[...], self.running[...] = snapshot
 
+    def restore_writeable(self) -> None:
+        """Replace vectors that cannot be written, such as memory-mapped ones."""
+        self.theta, self.running = self.snapshot()
+
     def expect_validation(self, validated: bool) -> None:
         """Make room for what is watched: validation scores or else the loss."""
         if validated and self.validation_scores is None:
@@ -184,7 +188,9 @@ class EpochLoop:
 
     def _make_trainer(self):
         solver = self.settings.solver
-        wanted = {name: self.settings.optimizer[name] for name in STOCHASTIC_SOLVERS[solver]}
+        wanted = {
+            name: self.settings.optimizer[name] for name in STOCHASTIC_SOLVERS[solver]
+        }
         trainer = self.network.trainer(solver, **wanted)
         if self.state.optimizer is not None and self.state.optimizer[0] == solver:
             trainer.set_state(self.state.optimizer[1])
@@ -303,7 +309,7 @@ class EpochLoop:
         where = self.describe_layer(epoch["layer"]) if epoch["layer"] >= 0 else None
         return DivergenceError(
             divergence_message(
-                f"Training diverged in epoch {self.n_epochs + 1}",
+                f"Training diverged in epoch {len(self.state.loss_curve)}",
                 epoch["status"],
                 where,
                 _remedies(self.settings, self.rows.X, self.state.learning_rates[-1]),
@@ -372,7 +378,9 @@ def minimize_lbfgs(
         state.theta[...] = intermediate_result.x
         state.loss_curve.append(float(intermediate_result.fun))
         if verbose:
-            print(f"Iteration {len(state.loss_curve)}, loss = {state.loss_curve[-1]:.8f}")
+            print(
+                f"Iteration {len(state.loss_curve)}, loss = {state.loss_curve[-1]:.8f}"
+            )
 
     n_before = len(state.loss_curve)
     state.expect_validation(False)
@@ -394,7 +402,9 @@ def minimize_lbfgs(
 def _finish_lbfgs(state, X, result, max_iter, n_before):
     n_iter = min(result.nit, max_iter)
     if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
-        remedy = f"scale X, whose largest value is {_largest(X):.3g}, with StandardScaler"
+        remedy = (
+            f"scale X, whose largest value is {_largest(X):.3g}, with StandardScaler"
+        )
         raise DivergenceError(
             divergence_message(
                 f"Training diverged in iteration {n_iter + 1} of lbfgs",
