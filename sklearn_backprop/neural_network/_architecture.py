@@ -35,7 +35,7 @@ ACTIVATIONS = {
     "softplus": "he_normal",
     "tanh": "xavier_uniform",
     "logistic": "xavier_uniform",
-    "identity": "xavier_uniform",
+    "identity": "lecun_normal",
 }
 ACTIVATION_ALIASES = {"sigmoid": "logistic"}
 NORMALIZATIONS = ("batch", "layer")

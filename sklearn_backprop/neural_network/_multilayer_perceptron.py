@@ -6,6 +6,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
@@ -26,6 +27,7 @@ from sklearn.utils.validation import (
 )
 
 from ..engine import _engine
+from ..exceptions import VanishedTrainingWarning
 from . import _targets
 from ._architecture import (
     ACTIVATION_ALIASES,
@@ -50,7 +52,7 @@ from ._training import (
     Validation,
     minimize_lbfgs,
 )
-from ._vanishing import warn_if_vanished
+from ._vanishing import is_at_chance_level, why_nothing_arrives
 
 __all__ = ["BackpropMLPClassifier", "BackpropMLPRegressor"]
 
@@ -192,7 +194,8 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        X, y = self._read_targets(X, y, reset=fresh, incremental=incremental)
+        unread = fresh or not hasattr(self, "n_features_in_")
+        X, y = self._read_targets(X, y, reset=unread, incremental=incremental)
         refuse_nonsense(self, n_samples=X.shape[0], validation_given=given is not None)
         weight = self._read_weights(X, sample_weight)
         Y = self._encode_targets(y, X.dtype)
@@ -203,8 +206,8 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         training, validation = self._split(X, y, Y, weight, given)
         with single_threaded_blas:
             self._train(training, validation, incremental)
-        if self._training.validation_scores is None and not incremental:
-            warn_if_vanished(self, training)
+            if not incremental:
+                self._warn_if_vanished(training)
         return self
 
     # --- reading the data
@@ -247,7 +250,7 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         weight = self._weigh(y, sample_weight)
         if weight is not None:
             weight = np.ascontiguousarray(weight, dtype=X.dtype)
-        return Rows(X, Y, weight)
+        return Rows(X if issparse(X) else np.ascontiguousarray(X), Y, weight)
 
     def _split(self, X, y, Y, sample_weight, given):
         """Training rows, and the validation set that is given or held out."""
@@ -266,27 +269,28 @@ class BaseBackpropMLP(BaseEstimator, ABC):
 
     def _hold_out(self, X, y, Y, sample_weight):
         """Split as scikit-learn does: stratified for two classes only."""
-        columns = [X, y, Y] if sample_weight is None else [X, y, Y, sample_weight]
+        weight = np.ones(len(Y)) if sample_weight is None else sample_weight
         binary = isinstance(self, ClassifierMixin) and Y.shape[1] == 1
         parts = train_test_split(
-            *columns,
+            X,
+            y,
+            Y,
+            weight,
             test_size=self.validation_fraction,
             random_state=self._training.seed,
-            stratify=Y[:, 0].astype(bool) if binary else None,
+            stratify=Y.astype(bool) if binary else None,
         )
-        kept = [
-            np.ascontiguousarray(p) if isinstance(p, np.ndarray) else p for p in parts
-        ]
-        training, held = kept[::2], kept[1::2]
-        if held[0].shape[0] < 2:
+        X, X_val, y, y_val, Y, Y_val, weight, weight_val = parts
+        if len(Y_val) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' "
                 "or the size of your dataset."
             )
-        weights = (None, None) if sample_weight is None else (training[3], held[3])
+        if sample_weight is None:
+            weight = weight_val = None
         return (
-            self._rows(*training[:3], weights[0]),
-            self._validation(*held[:3], weights[1]),
+            self._rows(X, y, np.ascontiguousarray(Y), weight),
+            self._validation(X_val, y_val, np.ascontiguousarray(Y_val), weight_val),
         )
 
     def _validation(self, X, y, Y, sample_weight) -> Validation:
@@ -475,31 +479,49 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         state = self._training
         self.loss_curve_ = state.loss_curve
         self.loss_ = state.loss_curve[-1] if state.loss_curve else np.inf
-        self.best_loss_ = state.best_loss
+        validated = state.validated
+        self.best_loss_ = None if validated else state.best_loss
         self.learning_rate_curve_ = state.learning_rates
-        self.validation_scores_ = state.validation_scores
-        self.validation_loss_curve_ = state.validation_losses
-        self.best_validation_score_ = state.best_score
+        self.validation_scores_ = state.validation_scores if validated else None
+        self.validation_loss_curve_ = state.validation_losses if validated else None
+        self.best_validation_score_ = state.best_score if validated else None
         self.gradient_history_ = state.history()
         self.t_ = state.progress.rows_seen
         self._no_improvement_count = state.stalled
+
+    def _warn_if_vanished(self, rows) -> None:
+        """Say it where predictions do not vary because gradients do not arrive."""
+        reason = why_nothing_arrives(self.gradient_history_)
+        if reason is None:
+            return
+        some = slice(0, 1000)
+        predictions = self._compute(rows.X[some])
+        if is_at_chance_level(predictions, rows.Y[some]):
+            warnings.warn(
+                "The network stopped at chance level, its predictions do not vary with "
+                f"X: {reason}.",
+                VanishedTrainingWarning,
+                stacklevel=4,
+            )
 
     # --- prediction
     def _forward(self, X, *, raw=False) -> np.ndarray:
         """Compute outputs (n, n_outputs) behind the link, or before it."""
         check_is_fitted(self)
         self._gather()
-        state = self._training
-        X = self._read_rows(X, dtype=state.theta.dtype, reset=False)
+        X = self._read_rows(X, dtype=self._training.theta.dtype, reset=False)
+        with single_threaded_blas:
+            return self._compute(X, raw=raw)
+
+    def _compute(self, X, *, raw=False) -> np.ndarray:
         network = self._network()
         compute = network.raw_outputs if raw else network.predict
-        with single_threaded_blas:
-            return compute(
-                np.asarray(state.theta),
-                np.asarray(state.running),
-                X,
-                n_threads=allowed_threads(),
-            )
+        return compute(
+            np.asarray(self._training.theta),
+            np.asarray(self._training.running),
+            X,
+            n_threads=allowed_threads(),
+        )
 
     def predict(self, X):
         """Predict labels or targets.
@@ -585,8 +607,8 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         all hidden layers, or a list with one name for each.
     init : str, default="auto"
         How weight matrices start; biases start at zero. "auto" takes He's rule for
-        the relu family, Xavier's for "tanh", "logistic", "identity" and the output
-        layer, and LeCun's for "selu". Otherwise one of "xavier_uniform" (alias
+        the relu family, Xavier's for "tanh" and "logistic", and LeCun's for "selu",
+        "identity" and the output layer. Otherwise one of "xavier_uniform" (alias
         "xavier"), "xavier_normal", "he_normal" (alias "he"), "he_uniform",
         "lecun_normal", "lecun_uniform", "orthogonal" and "zeros".
     init_scale : float, default=1.0
@@ -851,13 +873,21 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
     def _loss_parameter(self):
         return 0.0
 
+    def _check_partial_fit(self) -> bool:
+        if self.class_weight == "balanced":
+            raise AttributeError(
+                "class_weight='balanced' is not supported for partial_fit, which does "
+                "not see how often each class will come. Pass the weights as a dict."
+            )
+        return self._check_solver()
+
     def _decode(self, outputs):
         return _targets.decode_labels(self._label_binarizer, outputs)
 
     def _score_labels(self, y, predicted, sample_weight):
         return accuracy_score(y, predicted, sample_weight=sample_weight)
 
-    @available_if(lambda estimator: estimator._check_solver())
+    @available_if(lambda estimator: estimator._check_partial_fit())
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X, y, sample_weight=None, classes=None):
         """Train for one more epoch on these rows.
@@ -878,11 +908,6 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         self : object
             The trained estimator.
         """
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not supported for partial_fit, which does "
-                "not see how often each class will come. Pass the weights as a dict."
-            )
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
@@ -901,10 +926,13 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         p : ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of `classes_`.
         """
-        return _targets.probabilities(self._forward(X))
+        check_is_fitted(self)
+        if self.n_outputs_ == 1:
+            return _targets.both_probabilities(self._forward(X, raw=True))
+        return self._forward(X)
 
     def predict_log_proba(self, X):
-        """Estimate the logarithm of each class's probability, without underflow.
+        """Estimate the logarithm of the probability of each class.
 
         Parameters
         ----------
@@ -916,9 +944,8 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         log_p : ndarray of shape (n_samples, n_classes)
             Logarithms, in the order of `classes_`.
         """
-        return _targets.log_probabilities(
-            self._forward(X, raw=True), self.out_activation_
-        )
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -944,8 +971,8 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
         all hidden layers, or a list with one name for each.
     init : str, default="auto"
         How weight matrices start; biases start at zero. "auto" takes He's rule for
-        the relu family, Xavier's for "tanh", "logistic", "identity" and the output
-        layer, and LeCun's for "selu". Otherwise one of "xavier_uniform" (alias
+        the relu family, Xavier's for "tanh" and "logistic", and LeCun's for "selu",
+        "identity" and the output layer. Otherwise one of "xavier_uniform" (alias
         "xavier"), "xavier_normal", "he_normal" (alias "he"), "he_uniform",
         "lecun_normal", "lecun_uniform", "orthogonal" and "zeros".
     init_scale : float, default=1.0
@@ -1218,6 +1245,7 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
         tags.target_tags.positive_only = self.loss == "poisson"
+        # scikit-learn's check of several outputs draws negative targets.
+        tags.target_tags.multi_output = not tags.target_tags.positive_only
         return tags

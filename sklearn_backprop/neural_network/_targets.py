@@ -1,20 +1,19 @@
 """From labels and targets to what the output layer is compared with, and back."""
 
 import numpy as np
-from scipy.special import log_expit, log_softmax
+from scipy.special import expit
 from sklearn.preprocessing import LabelBinarizer
 
 __all__ = [
     "CLASSIFICATION_LOSSES",
     "ENGINE_LINKS",
     "REGRESSION_LOSSES",
+    "both_probabilities",
     "check_range",
     "decode_labels",
     "encode_labels",
     "encode_numbers",
-    "log_probabilities",
     "out_activation_of",
-    "probabilities",
     "weights_by_class",
 ]
 
@@ -53,18 +52,12 @@ def decode_labels(binarizer: LabelBinarizer, outputs: np.ndarray):
     )
 
 
-def probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Give both columns of a binary problem, (n, 1) -> (n, 2)."""
-    return np.hstack([1 - outputs, outputs]) if outputs.shape[1] == 1 else outputs
+def both_probabilities(raw: np.ndarray) -> np.ndarray:
+    """Probabilities of both classes (n, 2) from raw outputs (n, 1).
 
-
-def log_probabilities(raw: np.ndarray, out_activation: str) -> np.ndarray:
-    """Logarithm of the probabilities from raw outputs, without underflow."""
-    if out_activation == "softmax":
-        return log_softmax(raw, axis=1)
-    if raw.shape[1] == 1:
-        return np.hstack([log_expit(-raw), log_expit(raw)])
-    return log_expit(raw)
+    The small one is not 1 - p, which would round to zero.
+    """
+    return np.hstack([expit(-raw), expit(raw)])
 
 
 def encode_numbers(y, dtype) -> np.ndarray:

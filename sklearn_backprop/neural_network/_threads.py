@@ -6,6 +6,7 @@ on the thread that makes it.
 
 import threading
 from functools import cache
+from typing import Any
 
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import ThreadpoolController
@@ -35,7 +36,7 @@ class _SingleThreadedBlas:
     def __init__(self):
         self._lock = threading.Lock()
         self._n_inside = 0
-        self._limiter = None
+        self._limiter: Any = None
 
     def __enter__(self):
         with self._lock:

@@ -87,13 +87,14 @@ class TrainingState:
     optimizer: tuple[str, Any] | None = None  # solver and its memory
     progress: Progress = field(default_factory=Progress)
     stalled: int = 0  # epochs without improvement
-    best_loss: float | None = np.inf
-    best_score: float | None = None
+    validated: bool = False  # whether a validation set is watched, or else the loss
+    best_loss: float = np.inf
+    best_score: float = -np.inf
     best: tuple[np.ndarray, np.ndarray] | None = None  # theta and running
     loss_curve: list[float] = field(default_factory=list)
     learning_rates: list[float] = field(default_factory=list)
-    validation_scores: list[float] | None = None
-    validation_losses: list[float] | None = None
+    validation_scores: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
     records: list[dict[str, np.ndarray]] = field(default_factory=list)
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
@@ -107,15 +108,6 @@ class TrainingState:
     def restore_writeable(self) -> None:
         """Replace vectors that cannot be written, such as memory-mapped ones."""
         self.theta, self.running = self.snapshot()
-
-    def expect_validation(self, validated: bool) -> None:
-        """Make room for what is watched: validation scores or else the loss."""
-        if validated and self.validation_scores is None:
-            self.validation_scores, self.validation_losses = [], []
-            self.best_score, self.best_loss = -np.inf, None
-        elif not validated and self.best_loss is None:
-            self.validation_scores = self.validation_losses = None
-            self.best_score, self.best_loss = None, min(self.loss_curve, default=np.inf)
 
     def history(self) -> dict[str, np.ndarray]:
         """Join the records of all epochs, by name."""
@@ -152,7 +144,7 @@ class EpochLoop:
         self.total_weight = rows.total_weight
         self.trainer = self._make_trainer()
         self.n_epochs = 0
-        state.expect_validation(validation is not None)
+        state.validated = validation is not None
 
     def run(self, max_epochs: int) -> int:
         """Train until it stalls or the epochs are used up; return their number."""
@@ -248,38 +240,33 @@ class EpochLoop:
         self.state.progress.epoch += 1
         self.state.progress.rows_seen += len(self.rows.Y)
         self._say(f"Iteration {self.n_epochs}, loss = {epoch['loss']:.8f}")
+        best = self.state.best_loss
+        self.state.best_loss = min(epoch["loss"], best)
         if self.validation is None:
-            self._watch_loss(epoch["loss"])
+            self._watch(epoch["loss"] <= best - self.settings.tol)
         else:
-            self._watch_validation()
+            self._watch(self._validate(self.validation))
 
     # --- stopping
-    def _watch_loss(self, loss):
-        state = self.state
-        improved = loss <= state.best_loss - self.settings.tol
-        state.stalled = 0 if improved else state.stalled + 1
-        state.best_loss = min(loss, state.best_loss)
+    def _watch(self, improved: bool):
+        self.state.stalled = 0 if improved else self.state.stalled + 1
 
-    def _watch_validation(self):
+    def _validate(self, validation: Validation) -> bool:
+        """Score the rows kept out, keep the best weights, tell of an improvement."""
         state = self.state
-        loss, score = self._validate()
+        weights, n_threads = (state.theta, state.running), self.settings.n_threads
+        loss = self.network.loss(*weights, *validation.rows, n_threads=n_threads)
+        if not np.isfinite(loss):
+            raise self._divergence({"status": "validation", "layer": -1})
+        outputs = self.network.predict(*weights, validation.rows.X, n_threads=n_threads)
+        score = float(validation.score(outputs))
         state.validation_losses.append(loss)
         state.validation_scores.append(score)
         self._say(f"Validation score: {score:f}")
         improved = score >= state.best_score + self.settings.tol
-        state.stalled = 0 if improved else state.stalled + 1
         if score > state.best_score:
             state.best_score, state.best = score, state.snapshot()
-
-    def _validate(self):
-        """Loss and score of the rows kept out, in prediction mode."""
-        rows, n_threads = self.validation.rows, self.settings.n_threads
-        weights = self.state.theta, self.state.running
-        loss = self.network.loss(*weights, *rows, n_threads=n_threads)
-        if not np.isfinite(loss):
-            raise self._divergence({"status": "validation", "layer": -1})
-        outputs = self.network.predict(*weights, rows.X, n_threads=n_threads)
-        return loss, float(self.validation.score(outputs))
+        return improved
 
     def _stalled_for_good(self) -> bool:
         """Tell whether to stop; an adaptive rate is cut first."""
@@ -383,7 +370,7 @@ def minimize_lbfgs(
             )
 
     n_before = len(state.loss_curve)
-    state.expect_validation(False)
+    state.validated = False
     try:
         result = scipy.optimize.minimize(
             objective,
