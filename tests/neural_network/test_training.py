@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sklearn.neural_network as theirs
 from numpy.testing import assert_allclose, assert_array_equal
-from problems import LAYER_KINDS, draw_targets, make_pair, name_of, start_of, weights_of
+from problems import LAYER_KINDS, make_pair, name_of, start_of, weights_of
 from reference_network import OPTIMIZERS, ReferenceNetwork, rate_of_epoch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
