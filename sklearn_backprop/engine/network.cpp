@@ -383,14 +383,14 @@ void bind_trainer(nb::module_& m, const std::string& dtype) {
 }
 
 template <typename T>
-std::unique_ptr<Trainer<T>> make_trainer(std::shared_ptr<Network<T>> network,
+std::shared_ptr<Trainer<T>> make_trainer(std::shared_ptr<Network<T>> network,
                                          const std::string& optimizer, double momentum,
                                          bool nesterov, double beta_1, double beta_2,
                                          double epsilon, double decay,
                                          double weight_decay) {
   const optimizers::Settings settings{momentum, nesterov, beta_1,      beta_2,
                                       epsilon,  decay,    weight_decay};
-  return std::make_unique<Trainer<T>>(std::move(network), optimizer, settings);
+  return std::make_shared<Trainer<T>>(std::move(network), optimizer, settings);
 }
 
 template <typename T>
