@@ -22,7 +22,8 @@ def why_nothing_arrives(history: dict[str, np.ndarray]) -> str | None:
     """Read the last records: evidence that gradients do not arrive, with a remedy."""
     if not history or history["gradient_norm"].shape[1] < 2:
         return None
-    return _silent(history) or _saturated(history) or _vanished(history)
+    # Saturated units are silent, too: the narrower reason comes first.
+    return _saturated(history) or _silent(history) or _vanished(history)
 
 
 def _first_layer_beyond(shares: np.ndarray) -> int | None:

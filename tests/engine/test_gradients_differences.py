@@ -121,10 +121,8 @@ ACTIVATIONS = {
     "relu": lambda z: np.maximum(z, 0),
     "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
     "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
-    "selu": lambda z: (
-        1.0507009873554805
-        * np.where(z > 0, z, 1.6732632423543772 * np.expm1(np.minimum(z, 0)))
-    ),
+    "selu": lambda z: 1.0507009873554805
+    * np.where(z > 0, z, 1.6732632423543772 * np.expm1(np.minimum(z, 0))),
     "softplus": lambda z: np.logaddexp(0, z),
     "gelu": lambda z: z * special.ndtr(z),
     "silu": lambda z: z * special.expit(z),
@@ -325,7 +323,9 @@ def test_optimizers_are_their_formulas(optimizer):
     for t in range(1, 6):
         _, g = network.value_and_gradient(expected, X, Y)
         expected = numpy_step(optimizer, expected, g, moments, t, is_weight)
-        trainer.train_epoch(theta, running, X, Y, batch_size=N_ROWS, learning_rate=0.05)
+        trainer.train_epoch(
+            theta, running, X, Y, batch_size=N_ROWS, learning_rate=0.05
+        )
         np.testing.assert_allclose(theta, expected, rtol=1e-12, atol=1e-14)
     state = trainer.get_state()
     assert state["t"] == 5
