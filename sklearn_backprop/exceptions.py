@@ -17,12 +17,11 @@ class DivergenceError(ValueError):
     >>> from sklearn_backprop.exceptions import DivergenceError
     >>> from sklearn_backprop.neural_network import BackpropMLPRegressor
     >>> X = np.arange(20.0).reshape(-1, 1) * 1e3
-    >>> model = BackpropMLPRegressor((4, 4), activation="identity", solver="sgd")
     >>> try:
-    ...     model.set_params(learning_rate_init=1.0).fit(X, X.ravel())
+    ...     BackpropMLPRegressor((4,), solver="sgd").fit(X, X.ravel())
     ... except DivergenceError as error:
-    ...     print(str(error)[:29])
-    Training diverged in epoch 1:
+    ...     print(str(error).split(" in epoch")[0])
+    Training diverged
     """
 
 

@@ -757,16 +757,16 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
 
     Examples
     --------
-    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.datasets import load_iris
     >>> from sklearn.model_selection import train_test_split
     >>> from sklearn_backprop.neural_network import BackpropMLPClassifier
-    >>> X, y = make_classification(n_samples=200, random_state=1)
+    >>> X, y = load_iris(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=1)
     >>> model = BackpropMLPClassifier((32,), learning_rate_init=0.01, tol=1e-3,
     ...                               random_state=1)
     >>> model.fit(X_train, y_train).predict(X_test).shape
-    (50,)
-    >>> model.score(X_test, y_test) > 0.8
+    (38,)
+    >>> model.score(X_test, y_test) > 0.9
     True
     """
 

@@ -109,7 +109,7 @@ def test_divergence_stops_where_it_happens(early_stopping):
     epoch = len(model.loss_curve_)
     message = str(error.value)
     assert f"diverged in epoch {epoch}:" in message
-    assert early_stopping or "beginning in hidden layer 1 of 2" in message
+    assert early_stopping or "beginning in the output layer" in message
     assert "Solver produced non-finite parameter weights" in message
     assert "lower learning_rate_init (the last rate was 1)" in message
     assert "clip=1.0" in message
