@@ -18,7 +18,7 @@ class DivergenceError(ValueError):
     >>> from sklearn_backprop.neural_network import BackpropMLPRegressor
     >>> X = np.arange(20.0).reshape(-1, 1) * 1e3
     >>> try:
-    ...     BackpropMLPRegressor((4,), solver="sgd").fit(X, X.ravel())
+    ...     BackpropMLPRegressor((4,), activation="identity", solver="sgd").fit(X, X[:, 0])
     ... except DivergenceError as error:
     ...     print(str(error).split(" in epoch")[0])
     Training diverged
