@@ -464,7 +464,7 @@ class BaseBackpropMLP(BaseEstimator, ABC):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
                 "to be clipped",
-                stacklevel=6,
+                stacklevel=8,
             )
         return int(min(self.batch_size, n_samples))
 
@@ -501,7 +501,7 @@ class BaseBackpropMLP(BaseEstimator, ABC):
                 "The network stopped at chance level, its predictions do not vary with "
                 f"X: {reason}.",
                 VanishedTrainingWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     # --- prediction

@@ -144,6 +144,7 @@ class EpochLoop:
         self.total_weight = rows.total_weight
         self.trainer = self._make_trainer()
         self.n_epochs = 0
+        self.rate = settings.schedule.learning_rate_init
         state.validated = validation is not None
 
     def run(self, max_epochs: int) -> int:
@@ -151,7 +152,7 @@ class EpochLoop:
         try:
             self._run(max_epochs)
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=7)
         finally:
             self.state.optimizer = self.settings.solver, self.trainer.get_state()
         if self.validation is not None and self.state.best is not None:
@@ -175,7 +176,7 @@ class EpochLoop:
             f"Stochastic Optimizer: Maximum iterations ({max_epochs}) reached and the "
             "optimization hasn't converged yet.",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=8,
         )
 
     def _make_trainer(self):
@@ -205,15 +206,14 @@ class EpochLoop:
 
     def _train(self, order, schedule):
         settings, state = self.settings, self.state
-        rate = schedule.rate(state.progress)
-        state.learning_rates.append(rate)
+        self.rate = schedule.rate(state.progress)
         return self.trainer.train_epoch(
             state.theta,
             state.running,
             *self.rows,
             order,
             batch_size=settings.batch_size,
-            learning_rate=rate,
+            learning_rate=self.rate,
             alpha=settings.alpha,
             total_weight=self.total_weight,
             clip=settings.clip,
@@ -231,6 +231,7 @@ class EpochLoop:
 
     def _remember(self, epoch):
         self.state.loss_curve.append(epoch["loss"])
+        self.state.learning_rates.append(self.rate)
         if epoch["records"] is not None:
             self.state.records.append(epoch["records"])
 
@@ -299,7 +300,7 @@ class EpochLoop:
                 f"Training diverged in epoch {len(self.state.loss_curve)}",
                 epoch["status"],
                 where,
-                _remedies(self.settings, self.rows.X, self.state.learning_rates[-1]),
+                _remedies(self.settings, self.rows.X, self.rate),
             )
         )
 
@@ -381,7 +382,7 @@ def minimize_lbfgs(
             options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
         )
     except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=4)
+        warnings.warn("Training interrupted by user.", stacklevel=7)
         return len(state.loss_curve) - n_before
     return _finish_lbfgs(state, rows.X, result, max_iter, n_before)
 
@@ -422,5 +423,5 @@ def _warn_lbfgs(result, n_iter, max_iter):
         "You might also want to scale the data as shown in:\n"
         "    https://scikit-learn.org/stable/modules/preprocessing.html",
         ConvergenceWarning,
-        stacklevel=5,
+        stacklevel=9,
     )

@@ -195,3 +195,20 @@ def test_a_healthy_fit_warns_of_nothing(Estimator, activation):
 def test_noise_is_no_reason_to_warn():
     noise = np.random.default_rng(0).standard_normal(150)
     BackpropMLPRegressor((8,), alpha=1e3, max_iter=300, random_state=0).fit(X, noise)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"max_iter": 1},
+        {"solver": "lbfgs", "max_iter": 1},
+        {"batch_size": 1000, "tol": 100.0},
+        {"hidden_layer_sizes": (8,) * 30, "activation": "logistic", "tol": 10.0},
+    ],
+)
+def test_warnings_point_at_the_line_that_fits(setting):
+    model = BackpropMLPClassifier(**{"hidden_layer_sizes": (3,), **setting})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, Y)
+    assert [warning.filename for warning in caught] == [__file__]

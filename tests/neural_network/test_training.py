@@ -1,5 +1,9 @@
 """Epochs against the plain-NumPy network and against scikit-learn's perceptrons."""
 
+import signal
+import subprocess
+import sys
+import time
 import warnings
 from functools import partial
 
@@ -254,8 +258,31 @@ def test_interrupt_keeps_the_last_finished_epoch(monkeypatch):
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model.fit(X_IRIS, Y_IRIS)
     assert model.n_iter_ == 3
-    assert len(model.loss_curve_) == 3
+    assert len(model.loss_curve_) == len(model.learning_rate_curve_) == 3
     assert_array_equal(weights_of(model), weights_of(expected))
+
+
+def test_ctrl_c_inside_a_long_epoch(tmp_path):
+    """A signal to a process that trains one epoch of minutes."""
+    program = tmp_path / "long_epoch.py"
+    program.write_text(
+        "import numpy as np, warnings\n"
+        "from sklearn_backprop.neural_network import BackpropMLPRegressor\n"
+        "X = np.zeros((200_000, 100))\n"
+        "model = BackpropMLPRegressor((500, 500, 500), batch_size=10)\n"
+        "print('ready', flush=True)\n"
+        "warnings.simplefilter('ignore')\n"
+        "model.fit(X, X[:, 0])\n"
+        "print('finished epochs:', model.n_iter_)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, program], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert out == "finished epochs: 0\n"
 
 
 def test_verbose_prints_a_line_per_epoch(capsys):
