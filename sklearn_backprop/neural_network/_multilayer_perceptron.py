@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_co
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_array, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
@@ -263,7 +263,7 @@ class BaseBackpropMLP(BaseEstimator, ABC):
     def _given_validation(self, X_val, y_val, sample_weight):
         X = self._read_rows(X_val, dtype=self._training.theta.dtype, reset=False)
         check_consistent_length(X, y_val)
-        y = column_or_1d(y_val) if np.ndim(y_val) == 1 else np.asarray(y_val)
+        y = check_array(y_val, ensure_2d=False, dtype=None, input_name="y_val")
         sample_weight = self._read_weights(X, sample_weight)
         return self._validation(X, y, self._encode_targets(y, X.dtype), sample_weight)
 
@@ -832,32 +832,32 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if hasattr(self, "classes_") and (self.warm_start or incremental):
-            self._check_classes(y)
-        else:
+        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._learn_classes(y)
+        elif self.warm_start:
+            self._check_same_classes(y)
         return X, y
 
     def _learn_classes(self, y) -> None:
         self._label_binarizer = LabelBinarizer().fit(y)
         self.classes_ = self._label_binarizer.classes_
 
-    def _check_classes(self, y) -> None:
-        """Refuse labels other than those of the training that goes on."""
+    def _check_same_classes(self, y) -> None:
         classes = unique_labels(y)
-        if self.warm_start and set(classes) != set(self.classes_):
+        if set(classes) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the "
                 f"previous call to fit. Previously got {self.classes_}, `y` has "
                 f"{classes}"
             )
+
+    def _encode_targets(self, y, dtype):
+        classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 "`y` has classes not in `self.classes_`. "
                 f"`self.classes_` has {self.classes_}. 'y' has {classes}."
             )
-
-    def _encode_targets(self, y, dtype):
         return _targets.encode_labels(self._label_binarizer, y, dtype)
 
     def _weigh(self, y, sample_weight):

@@ -372,6 +372,7 @@ def minimize_lbfgs(
 
     n_before = len(state.loss_curve)
     state.validated = False
+    state.optimizer = None  # what a first-order solver remembered is of other weights
     try:
         result = scipy.optimize.minimize(
             objective,

@@ -50,6 +50,11 @@ def test_settings_that_make_no_sense(setting, message):
         ({"y_val": Y}, "y_val is provided, but X_val was not provided"),
         ({"sample_weight_val": Y}, "sample_weight_val is provided, but X_val and"),
         ({"X_val": X[:, :2], "y_val": Y}, "X has 2 features, but .* expecting 4"),
+        ({"X_val": X, "y_val": Y + 1}, r"`y` has classes not in .* 'y' has \[1 2 3\]"),
+        (
+            {"X_val": X, "y_val": np.where(Y == 0, np.nan, Y)},
+            "Input y_val contains NaN",
+        ),
         ({"X_val": X, "y_val": Y[:9]}, "inconsistent numbers of samples"),
         (
             {"sample_weight": -np.ones(150)},
