@@ -370,11 +370,17 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         """Take arrays that were assigned to coefs_ or intercepts_ into theta."""
         theta = self._training.theta
         for name, role in (("coefs_", "W"), ("intercepts_", "b")):
-            shown = getattr(self, name)
-            for i, view in enumerate(self._architecture.views(role, theta)):
-                if not _is_same_memory(shown[i], view):
-                    _copy_checked(shown[i], view, f"{name}[{i}]")
-                    shown[i] = view
+            given, views = getattr(self, name), self._architecture.views(role, theta)
+            if len(given) != len(views):
+                raise ValueError(
+                    f"{name} has {len(given)} arrays, but this network has "
+                    f"{len(views)} layers of weights."
+                )
+            if not all(map(_is_same_memory, given, views)):
+                for i, (array, view) in enumerate(zip(given, views, strict=True)):
+                    _copy_checked(array, view, f"{name}[{i}]")
+                # A new list: the one given may be another model's.
+                setattr(self, name, views)
 
     def _network(self):
         """Build the engine's network; it holds no parameters."""

@@ -124,10 +124,36 @@ def test_assigned_weights_are_used(Estimator, y):
     assert_array_equal(reloaded.coefs_[0], model.coefs_[0])
 
 
+def test_weights_copied_from_another_model_train_on_their_own():
+    model = BackpropMLPClassifier(**SMALL).fit(X, Y_CLASS)
+    before = weights_of(model)
+    other = BackpropMLPClassifier(**SMALL, warm_start=True)
+    other.coefs_, other.intercepts_ = model.coefs_, model.intercepts_
+    other.fit(X, Y_CLASS)
+    assert not np.array_equal(weights_of(other), before)
+    assert_array_equal(weights_of(model), before)
+    model.predict(X)
+    assert_array_equal(weights_of(model), before)
+    assert all(np.shares_memory(W, other._training.theta) for W in other.coefs_)
+
+
+def test_pickles_hold_the_weights_once():
+    model = BackpropMLPClassifier(**SMALL).fit(X, Y_CLASS)
+    assert not {"coefs_", "intercepts_"} & set(model.__getstate__())
+    assert {"coefs_", "intercepts_"} <= set(vars(model))
+
+
 def test_weights_of_another_shape_are_refused():
     model = BackpropMLPClassifier(**SMALL).fit(X, Y_CLASS)
     model.coefs_[1] = np.zeros((5, 6))
     with pytest.raises(ValueError, match=r"coefs_\[1\] has shape \(5, 6\), but this"):
+        model.predict(X)
+
+
+def test_a_list_of_another_length_is_refused():
+    model = BackpropMLPClassifier(**SMALL).fit(X, Y_CLASS)
+    model.intercepts_ = model.intercepts_[:2]
+    with pytest.raises(ValueError, match="intercepts_ has 2 arrays, but this network"):
         model.predict(X)
 
 

@@ -324,13 +324,19 @@ def test_max_iter_reached_warns_as_scikit_learn_does():
 
 
 def test_dropout_is_drawn_from_random_state():
-    settings = {"hidden_layer_sizes": (8,), "dropout": 0.5, "max_iter": 3}
-    first, same, other = (
-        BackpropMLPClassifier(**settings, random_state=seed).fit(X_IRIS, Y_IRIS)
-        for seed in (0, 0, 1)
-    )
-    assert_array_equal(weights_of(first), weights_of(same))
-    assert not np.array_equal(weights_of(first), weights_of(other))
+    start = BackpropMLPClassifier((8,), max_iter=1, random_state=0).fit(X_IRIS, Y_IRIS)
+
+    def fit(seed, dropout):
+        model = BackpropMLPClassifier(
+            (8,), dropout=dropout, max_iter=3, random_state=seed, shuffle=False,
+            warm_start=True,
+        )  # fmt: skip
+        model.coefs_, model.intercepts_ = start.coefs_, start.intercepts_
+        return weights_of(model.fit(X_IRIS, Y_IRIS))
+
+    assert_array_equal(fit(0, 0.5), fit(0, 0.5))
+    assert not np.array_equal(fit(0, 0.5), fit(1, 0.5))
+    assert_array_equal(fit(0, 0.0), fit(1, 0.0))
 
 
 def test_a_deep_residual_net_trains_at_defaults():
