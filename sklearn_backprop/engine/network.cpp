@@ -7,6 +7,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -151,6 +152,11 @@ class InputMatrix {
   Index rows_ = 0, columns_ = 0;
 };
 
+void look_for_signals() {
+  const nb::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw nb::python_error();
+}
+
 // ---- Networks ----------------------------------------------------------------------
 
 template <typename T>
@@ -263,7 +269,9 @@ std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
     pass.seed = seed.value_or(0);
     pass.step = step;
     Walker<T> walker(network, rows.count, true, n_threads);
-    value = walker.value_and_gradient(pass, data, rows, nullptr);
+    SignalPoll poll;
+    value = walker.value_and_gradient(pass, data, rows, nullptr,
+                                      [&] { poll(look_for_signals); });
     const double factor = alpha / total_weight.value_or(weight_here);
     value += 0.5 * factor *
              add_penalty(network.segments(), factor, theta.data(), gradient.data());
@@ -272,11 +280,6 @@ std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
 }
 
 // ---- Trainers ----------------------------------------------------------------------
-
-void look_for_signals() {
-  const nb::gil_scoped_acquire acquire;
-  if (PyErr_CheckSignals() != 0) throw nb::python_error();
-}
 
 nb::object to_dict(const Records& records, RecordMode mode, Index n_columns) {
   if (mode == RecordMode::none) return nb::none();
@@ -300,11 +303,12 @@ using Order = std::optional<Array<const std::int64_t, 1>>;
 
 Selection selection_of(const Order& order, Index n_rows) {
   if (!order.has_value()) return {nullptr, 0, n_rows};
-  for (std::size_t i = 0; i < order->size(); ++i) {
-    const std::int64_t row = (*order)(i);
-    require(row >= 0 && row < n_rows, "order has a row that X has not.");
-  }
-  return {order->data(), 0, Index(order->size())};
+  const std::int64_t* first = order->data();
+  const bool fits = std::all_of(first, first + order->size(), [=](std::int64_t row) {
+    return row >= 0 && row < n_rows;
+  });
+  require(fits, "order has a row that X has not.");
+  return {first, 0, Index(order->size())};
 }
 
 template <typename T>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 #include <vector>
@@ -115,6 +116,10 @@ class Network {
     const Index k = n_outputs();
     if (rows.order == nullptr) return data.y + rows.first * k;
     T* copy = pass.workspace->at(target_);
+    if (k == 1) {
+      for (Index i = 0; i < rows.count; ++i) copy[i] = data.y[rows.source(i)];
+      return copy;
+    }
     for (Index i = 0; i < rows.count; ++i) {
       std::copy_n(data.y + rows.source(i) * k, k, copy + i * k);
     }
@@ -201,28 +206,30 @@ class Walker {
 
   // Mean loss over the selected rows and its gradient, without the penalty.
   // `pass` says all but where the rows and caches are. unit_counts: one per thread.
+  // Calls between() now and then; it may throw.
+  template <typename Between>
   double value_and_gradient(const Pass<T>& pass, const Data<T>& data, Selection rows,
-                            std::vector<std::vector<UnitCounts>>* unit_counts) {
-    const Index wanted = team_size(rows.count);
-    const Index share = (rows.count + wanted - 1) / wanted;
-    const int team = static_cast<int>((rows.count + share - 1) / share);
-    const auto work = [&](int thread) {
-      const auto slot = static_cast<std::size_t>(thread);
-      const Index begin = std::min(rows.count, thread * share);
-      const Index end = std::min(rows.count, begin + share);
-      Pass<T> mine = pass;
-      mine.workspace = &workspaces_[slot];
-      if (thread > 0) mine.gradient = partial_gradient(slot);
-      if (unit_counts != nullptr) mine.unit_counts = &(*unit_counts)[slot];
-      values_[slot] = walk_part(mine, data, rows, begin, end);
-    };
-    run(team, work);
-    double value = 0;
-    for (int thread = 0; thread < team; ++thread) {
-      value += values_[static_cast<std::size_t>(thread)];
+                            std::vector<std::vector<UnitCounts>>* unit_counts,
+                            const Between& between) {
+    int team = team_size(rows.count);
+    const Index most = std::min((rows.count + team - 1) / team, rows_at_once_);
+    team = static_cast<int>(std::min<Index>(team, (rows.count + most - 1) / most));
+    std::fill(values_.begin(), values_.end(), 0.0);
+    for (Index begin = 0; begin < rows.count; begin += team * most) {
+      if (begin > 0) between();
+      run(team, [&](int thread) {
+        const auto slot = static_cast<std::size_t>(thread);
+        const Index first = begin + thread * most;
+        if (first >= rows.count) return;
+        Pass<T> mine = part_of(pass, slot, first);
+        if (begin > 0) mine.beta = T(1);
+        if (unit_counts != nullptr) mine.unit_counts = &(*unit_counts)[slot];
+        const Index n = std::min(most, rows.count - first);
+        values_[slot] += network_->value_and_gradient(mine, data, rows.part(first, n));
+      });
     }
     add_partial_gradients(team, pass.gradient);
-    return value;
+    return std::accumulate(values_.begin(), values_.end(), 0.0);
   }
 
   // Mean loss over the selected rows.
@@ -289,18 +296,14 @@ class Walker {
     return partial.data();
   }
 
-  double walk_part(Pass<T>& pass, const Data<T>& data, Selection rows, Index begin,
-                   Index end) {
-    const T* row_share = pass.row_share;
-    double value = 0;
-    for (Index at = begin; at < end; at += rows_at_once_) {
-      const Index n = std::min(rows_at_once_, end - at);
-      pass.first_row = at;
-      pass.row_share = row_share + at;
-      value += network_->value_and_gradient(pass, data, rows.part(at, n));
-      pass.beta = T(1);
-    }
-    return value;
+  // For the rows from `first` on, with the caches and the gradient of one thread.
+  Pass<T> part_of(const Pass<T>& pass, std::size_t thread, Index first) {
+    Pass<T> mine = pass;
+    mine.workspace = &workspaces_[thread];
+    if (thread > 0) mine.gradient = partial_gradient(thread);
+    mine.first_row = first;
+    mine.row_share = pass.row_share + first;
+    return mine;
   }
 
   // In the order of the threads, whichever came first.

@@ -10,37 +10,38 @@
 
 namespace sklearn_backprop {
 
-// One block of C = A B + beta C with n_rows x n_cols accumulators held in registers.
-// A is read with two strides, so that it may be a transpose.
-template <int n_rows, int n_cols, typename T>
+// One block of C = A B + beta C with its sums held in registers: n_rows rows by n_packs
+// packs. A is read with two strides, so that it may be a transpose.
+template <int n_rows, int n_packs, typename T>
 SKB_INLINE void product_block(Index k, const T* a, Index a_row, Index a_col, const T* b,
                               Index ldb, T beta, T* c, Index ldc) {
-  T sum[n_rows][n_cols] = {};
+  constexpr Index width = 32 / sizeof(T);
+  Pack<T> sum[n_rows][n_packs] = {};
   for (Index l = 0; l < k; ++l) {
-    for (int i = 0; i < n_rows; ++i) {
-      const T a_il = a[i * a_row + l * a_col];
-      for (int j = 0; j < n_cols; ++j) sum[i][j] += a_il * b[l * ldb + j];
+    for (int j = 0; j < n_packs; ++j) {
+      const Pack<T> b_l = *reinterpret_cast<const Pack<T>*>(b + l * ldb + j * width);
+      for (int i = 0; i < n_rows; ++i) sum[i][j] += a[i * a_row + l * a_col] * b_l;
     }
   }
   for (int i = 0; i < n_rows; ++i) {
-    for (int j = 0; j < n_cols; ++j) {
-      T& target = c[i * ldc + j];
-      target = beta == T(0) ? sum[i][j] : sum[i][j] + beta * target;
+    for (int j = 0; j < n_packs; ++j) {
+      auto* target = reinterpret_cast<Pack<T>*>(c + i * ldc + j * width);
+      *target = beta == T(0) ? sum[i][j] : sum[i][j] + beta * *target;
     }
   }
 }
 
-template <int n_cols, typename T>
+template <int n_packs, typename T>
 SKB_INLINE void product_columns(Index m, Index k, const T* a, Index a_row, Index a_col,
                                 const T* b, Index ldb, T beta, T* c, Index ldc) {
   Index i = 0;
   for (; i + 4 <= m; i += 4) {
-    product_block<4, n_cols>(k, a + i * a_row, a_row, a_col, b, ldb, beta, c + i * ldc,
-                             ldc);
+    product_block<4, n_packs>(k, a + i * a_row, a_row, a_col, b, ldb, beta, c + i * ldc,
+                              ldc);
   }
   for (; i < m; ++i) {
-    product_block<1, n_cols>(k, a + i * a_row, a_row, a_col, b, ldb, beta, c + i * ldc,
-                             ldc);
+    product_block<1, n_packs>(k, a + i * a_row, a_row, a_col, b, ldb, beta, c + i * ldc,
+                              ldc);
   }
 }
 
@@ -50,15 +51,40 @@ template <typename T>
 SKB_CLONES void small_product(Index m, Index n, Index k, const T* a, Index a_row,
                               Index a_col, const T* b, Index ldb, T beta, T* c,
                               Index ldc) {
+  constexpr Index width = 32 / sizeof(T);
   Index j = 0;
-  for (; j + 16 <= n; j += 16) {
-    product_columns<16>(m, k, a, a_row, a_col, b + j, ldb, beta, c + j, ldc);
+  for (; j + 2 * width <= n; j += 2 * width) {
+    product_columns<2>(m, k, a, a_row, a_col, b + j, ldb, beta, c + j, ldc);
   }
-  for (; j + 8 <= n; j += 8) {
-    product_columns<8>(m, k, a, a_row, a_col, b + j, ldb, beta, c + j, ldc);
+  for (; j + width <= n; j += width) {
+    product_columns<1>(m, k, a, a_row, a_col, b + j, ldb, beta, c + j, ldc);
   }
   for (; j < n; ++j) {
-    product_columns<1>(m, k, a, a_row, a_col, b + j, ldb, beta, c + j, ldc);
+    for (Index i = 0; i < m; ++i) {
+      T sum = T(0);
+      for (Index l = 0; l < k; ++l) sum += a[i * a_row + l * a_col] * b[l * ldb + j];
+      T& target = c[i * ldc + j];
+      target = beta == T(0) ? sum : sum + beta * target;
+    }
+  }
+}
+
+// y = X w for few, short rows
+template <typename T>
+SKB_CLONES void small_row_products(Matrix<const T> x, const T* w, Matrix<T> y) {
+  constexpr Index width = 32 / sizeof(T);
+  for (Index i = 0; i < x.rows; ++i) {
+    const T* row = x.row(i);
+    Pack<T> lanes = {};
+    Index l = 0;
+    for (; l + width <= x.cols; l += width) {
+      lanes += *reinterpret_cast<const Pack<T>*>(row + l) *
+               *reinterpret_cast<const Pack<T>*>(w + l);
+    }
+    T sum = T(0);
+    for (Index lane = 0; lane < width; ++lane) sum += lanes[lane];
+    for (; l < x.cols; ++l) sum += row[l] * w[l];
+    *y.row(i) = sum;
   }
 }
 
@@ -78,6 +104,8 @@ void multiply(const Rows<T>& x, const T* W, Matrix<T> y) {
         for (Index j = 0; j < n; ++j) out[j] += value * weights[j];
       });
     }
+  } else if (n == 1 && is_small(y.rows, n, k)) {
+    small_row_products(x.dense, W, y);
   } else if (is_small(y.rows, n, k)) {
     small_product(y.rows, n, k, x.dense.data, x.dense.stride, Index(1), W, n, T(0),
                   y.data, y.stride);
@@ -103,6 +131,9 @@ void multiply_transposed(const Rows<T>& x, Matrix<T> delta, T beta, T* dW) {
         for (Index j = 0; j < n; ++j) out[j] += value * d[j];
       });
     }
+  } else if (n == 1 && is_small(m, n, k)) {  // dW' = delta' x: one long row
+    small_product(Index(1), k, m, delta.data, Index(1), delta.stride, x.dense.data,
+                  x.dense.stride, beta, dW, k);
   } else if (is_small(m, n, k)) {
     small_product(k, n, m, x.dense.data, Index(1), x.dense.stride, delta.data,
                   delta.stride, beta, dW, n);

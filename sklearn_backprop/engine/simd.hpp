@@ -33,4 +33,30 @@ namespace sklearn_backprop {
 
 using Index = std::int64_t;
 
+// A short vector that stays in registers, where the compiler knows such types; else an
+// array. Never an argument or result: how those are passed depends on the processor.
+#if defined(__GNUC__) || defined(__clang__)
+template <typename T>
+using Pack __attribute__((vector_size(32), aligned(sizeof(T)), may_alias)) = T;
+#else
+template <typename T>
+struct Pack {
+  T lane[32 / sizeof(T)];
+  T operator[](Index l) const { return lane[l]; }
+  Pack& operator+=(const Pack& other) {
+    for (Index l = 0; l < Index(32 / sizeof(T)); ++l) lane[l] += other.lane[l];
+    return *this;
+  }
+  friend Pack operator*(T factor, Pack pack) {
+    for (T& value : pack.lane) value *= factor;
+    return pack;
+  }
+  friend Pack operator*(Pack a, const Pack& b) {
+    for (Index l = 0; l < Index(32 / sizeof(T)); ++l) a.lane[l] *= b.lane[l];
+    return a;
+  }
+  friend Pack operator+(Pack a, const Pack& b) { return a += b; }
+};
+#endif
+
 }  // namespace sklearn_backprop

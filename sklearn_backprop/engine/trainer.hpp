@@ -86,7 +86,7 @@ class Trainer {
   Index n_moments() const { return optimizer_->n_moments(); }
   optimizers::State<T>& state() { return state_; }
 
-  // Calls look_for_signals() between steps about ten times a second; it may throw, and
+  // Calls look_for_signals() about ten times a second; it may throw, and
   // then leaves theta, running and the state as after the last step.
   template <typename Look>
   EpochResult train_epoch(T* theta, T* running, const Data<T>& data, Selection rows,
@@ -102,7 +102,8 @@ class Trainer {
       const double weight = row_shares(data, batch, share_);
       if (!(weight > 0)) continue;
       const Pass<T> pass = training_pass(theta, running, settings);
-      const double objective = evaluate(walker, pass, data, batch, settings, recorder);
+      const double objective = evaluate(walker, pass, data, batch, settings, recorder,
+                                        [&] { poll(look_for_signals); });
       if (!std::isfinite(objective + measures_.global_squares)) {
         diagnose(walker, pass, data, batch, objective, result);
         break;
@@ -139,10 +140,12 @@ class Trainer {
   }
 
   // The objective of the mini-batch; leaves its gradient and their measures.
+  template <typename Between>
   double evaluate(Walker<T>& walker, const Pass<T>& pass, const Data<T>& data,
-                  Selection batch, const EpochSettings& settings, Recorder& recorder) {
+                  Selection batch, const EpochSettings& settings, Recorder& recorder,
+                  const Between& between) {
     const double loss =
-        walker.value_and_gradient(pass, data, batch, recorder.unit_counts());
+        walker.value_and_gradient(pass, data, batch, recorder.unit_counts(), between);
     const double factor = settings.alpha / settings.total_weight;
     const double squares =
         add_penalty(network_->segments(), factor, pass.theta, gradient_.data());

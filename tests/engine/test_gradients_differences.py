@@ -3,6 +3,9 @@
 import importlib.util
 import itertools
 import pathlib
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -493,3 +496,21 @@ def test_wrong_arguments_are_named():
     layers[-1]["W"] += 1
     with pytest.raises(ValueError, match="without gaps"):
         make_network(layers, "huber", "identity")
+
+
+@pytest.mark.parametrize("batch_size", [50, 2_000_000])
+def test_an_epoch_answers_signals(batch_size):
+    layers, n, _ = make_layers(N_FEATURES, (256, 256), 1, "relu")
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, _ = make_data("squared_error", "identity", 1, n_rows=5000)
+    order = np.tile(np.arange(5000), 400)  # far longer than the test may take
+    theta, running = start(n, 0, scale=0.01)
+    trainer = network.trainer("sgd")
+    began = time.perf_counter()
+    threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train_epoch(
+            theta, running, X, Y, None, order, batch_size=batch_size, learning_rate=1e-6
+        )
+    assert time.perf_counter() - began < 5
+    assert (trainer.get_state()["t"] > 0) == (batch_size == 50)
