@@ -3,6 +3,7 @@
 from importlib.metadata import version
 
 from .linear_model import GDLinearRegression
+from .neural_network import BackpropMLPClassifier, BackpropMLPRegressor
 
 __version__ = version("sklearn-backprop")
-__all__ = ["GDLinearRegression"]
+__all__ = ["BackpropMLPClassifier", "BackpropMLPRegressor", "GDLinearRegression"]

@@ -1,12 +1,17 @@
-"""Errors and warnings that the estimators raise."""
+"""Errors and warnings of this package."""
+
+from sklearn.exceptions import ConvergenceWarning
+
+__all__ = ["DivergenceError", "VanishedTrainingWarning"]
 
 
 class DivergenceError(ValueError):
-    """Training left the finite numbers, or a step is too long to converge.
+    """Training left the finite numbers, or its step is too long to converge.
 
-    It derives from :class:`ValueError`, so that model selection counts a diverging
-    candidate as failed (``error_score``) and goes on. What the estimator recorded up to
-    that point (``loss_curve_`` and its companions) stays readable on it.
+    The message names where it began and what to change. It derives from
+    :class:`ValueError`, so that model selection counts a diverging candidate as failed
+    (``error_score``) and goes on. What was recorded up to there (``loss_curve_`` and
+    its companions) stays on the estimator for plotting.
 
     Examples
     --------
@@ -19,4 +24,20 @@ class DivergenceError(ValueError):
     ... except DivergenceError:
     ...     print("the step is too long")
     the step is too long
+    """
+
+
+class VanishedTrainingWarning(ConvergenceWarning):
+    """A network stopped at chance level because its gradients do not arrive.
+
+    The message carries the evidence (vanished gradients, dead units or saturated
+    layers) and the remedy. A network that trains never gets it.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sklearn.exceptions import ConvergenceWarning
+    >>> from sklearn_backprop.exceptions import VanishedTrainingWarning
+    >>> issubclass(VanishedTrainingWarning, ConvergenceWarning)
+    True
     """

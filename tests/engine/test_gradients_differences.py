@@ -479,7 +479,7 @@ def test_dropout_keeps_the_stated_share():
 def test_wrong_arguments_are_named():
     layers, n, _ = make_layers(N_FEATURES, (5,), 1, "tanh")
     network = make_network(layers, "squared_error", "identity")
-    X, Y, _ = make_data("squared_error", "identity", 1)
+    X, _, _ = make_data("squared_error", "identity", 1)
     theta, running = start(n, 0)
     with pytest.raises(ValueError, match="theta has"):
         network.predict(theta[:-1], running, X)

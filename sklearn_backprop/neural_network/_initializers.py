@@ -1,0 +1,86 @@
+"""Starting weights: presets of one general rule.
+
+The rule (He et al., 2015; Glorot & Bengio, 2010; LeCun et al., 1998) draws the
+elements of a weight matrix (n_in, n_out) with mean zero and variance
+``scale / fan``, where the fan is n_in or the mean of n_in and n_out.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from ._architecture import ACTIVATIONS, Architecture, Piece
+
+__all__ = ["INITIALIZERS", "INIT_ALIASES", "draw_parameters"]
+
+Draw = Callable[[np.random.RandomState, tuple[int, ...]], np.ndarray]
+
+
+def _variance_scaling(rng, shape, *, scale, fan, distribution):
+    """Draw (n_in, n_out) elements of variance scale / fan."""
+    n_in, n_out = shape
+    deviation = np.sqrt(scale / {"in": n_in, "average": (n_in + n_out) / 2}[fan])
+    if distribution == "normal":
+        return deviation * rng.standard_normal(shape)
+    bound = np.sqrt(3) * deviation
+    return rng.uniform(-bound, bound, shape)
+
+
+def _orthogonal(rng, shape):
+    """Draw (n_in, n_out) with orthonormal columns, or rows where n_in < n_out.
+
+    The signs make the distribution uniform (Haar) over such matrices, whichever
+    convention the QR routine has (Saxe et al., 2014; Mezzadri, 2007).
+    """
+    gaussian = rng.standard_normal((max(shape), min(shape)))
+    Q, R = np.linalg.qr(gaussian)
+    Q = Q * np.where(np.diagonal(R) < 0, -1.0, 1.0)
+    return Q if Q.shape == shape else Q.T
+
+
+def _zeros(rng, shape):
+    """Give (n_in, n_out) zeros: shows that equal units stay equal."""
+    return np.zeros(shape)
+
+
+def _preset(scale, fan, distribution) -> Draw:
+    return partial(_variance_scaling, scale=scale, fan=fan, distribution=distribution)
+
+
+INITIALIZERS: dict[str, Draw] = {
+    "xavier_uniform": _preset(1.0, "average", "uniform"),
+    "xavier_normal": _preset(1.0, "average", "normal"),
+    "he_normal": _preset(2.0, "in", "normal"),
+    "he_uniform": _preset(2.0, "in", "uniform"),
+    "lecun_normal": _preset(1.0, "in", "normal"),
+    "lecun_uniform": _preset(1.0, "in", "uniform"),
+    "orthogonal": _orthogonal,
+    "zeros": _zeros,
+}
+INIT_ALIASES = {"xavier": "xavier_uniform", "he": "he_normal"}
+
+
+def _initializer_of(piece: Piece, init: str) -> Draw:
+    """Pick the rule of a weight matrix; "auto" follows the activation behind it."""
+    if init == "auto":
+        init = ACTIVATIONS[piece.activation]
+    return INITIALIZERS[INIT_ALIASES.get(init, init)]
+
+
+def draw_parameters(
+    architecture: Architecture,
+    init: str,
+    init_scale: float,
+    rng: np.random.RandomState,
+    dtype: np.dtype,
+) -> np.ndarray:
+    """Draw theta (n_theta,): weights by the rule, gamma one, biases and beta zero."""
+    theta = np.zeros(architecture.n_theta, dtype=dtype)
+    for piece in architecture.pieces:
+        if piece.role in "WP":
+            draw = _initializer_of(piece, init)
+            piece.view(theta)[...] = init_scale * draw(rng, piece.shape)
+        elif piece.role == "gamma":
+            piece.view(theta)[...] = 1.0
+    return theta

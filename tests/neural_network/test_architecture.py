@@ -1,0 +1,151 @@
+"""Layouts known by hand, and starting weights by their statistics."""
+
+from math import prod
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from reference_network import ReferenceNetwork
+
+from sklearn_backprop.neural_network._architecture import (
+    ACTIVATIONS,
+    build_architecture,
+)
+from sklearn_backprop.neural_network._initializers import (
+    INIT_ALIASES,
+    INITIALIZERS,
+    draw_parameters,
+)
+
+FLOAT = np.dtype(np.float64)
+
+
+def places(architecture):
+    return [(piece.role, piece.start, piece.shape) for piece in architecture.pieces]
+
+
+def test_a_block_with_a_projection_known_by_hand():
+    architecture = build_architecture(
+        3, 1, hidden_layer_sizes=(4, 4), normalization="batch", dropout=0.1,
+        residual="add", residual_block_size=2,
+    )  # fmt: skip
+    assert places(architecture) == [
+        ("W", 0, (3, 4)), ("b", 12, (4,)), ("gamma", 16, (4,)), ("beta", 20, (4,)),
+        ("W", 24, (4, 4)), ("b", 40, (4,)), ("gamma", 44, (4,)), ("beta", 48, (4,)),
+        ("P", 52, (3, 4)), ("W", 64, (4, 1)), ("b", 68, (1,)),
+    ]  # fmt: skip
+    assert (architecture.n_theta, architecture.n_running) == (69, 16)
+    block, output = architecture.layers
+    assert block["kind"] == "add"
+    assert block["scale"] == 1.0
+    kinds = [layer["kind"] for layer in block["layers"]]
+    assert kinds == ["dense", "batch_norm", "activation", "dropout"] * 2
+    assert output == {"kind": "dense", "n_in": 4, "n_out": 1, "W": 64, "b": 68}
+    assert_array_equal(architecture.start_running(FLOAT), ([0] * 4 + [1] * 4) * 2)
+
+
+def test_concat_widens_the_stream():
+    architecture = build_architecture(
+        3, 2, hidden_layer_sizes=(4, 5), residual="concat"
+    )
+    assert architecture.shapes("W") == [(3, 4), (7, 5), (12, 2)]
+
+
+def test_branches_of_many_blocks_are_scaled():
+    architecture = build_architecture(
+        4, 2, hidden_layer_sizes=(4,) * 9, residual="add", residual_block_size=2
+    )
+    scales = [layer["scale"] for layer in architecture.layers if "scale" in layer]
+    assert_allclose(scales, [1 / np.sqrt(5)] * 5)
+    assert not architecture.shapes("P")
+
+
+@pytest.mark.parametrize("sizes", [7, (7,), [7], np.array([7])])
+def test_one_width_in_any_form(sizes):
+    architecture = build_architecture(3, 2, hidden_layer_sizes=sizes)
+    assert architecture.shapes("W") == [(3, 7), (7, 2)]
+
+
+def test_no_hidden_layer_is_a_linear_model():
+    architecture = build_architecture(3, 2, hidden_layer_sizes=(), residual="add")
+    assert places(architecture) == [("W", 0, (3, 2)), ("b", 6, (2,))]
+
+
+@pytest.mark.parametrize("residual", [None, "add", "concat"])
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_layout_is_that_of_the_reference(residual, normalization):
+    shape = {
+        "hidden_layer_sizes": (4, 3, 3, 5, 5),
+        "normalization": normalization,
+        "residual": residual,
+        "residual_block_size": 2,
+    }
+    architecture = build_architecture(6, 2, **shape)
+    reference = ReferenceNetwork(6, n_outputs=2, **shape)
+    shapes = [piece.shape for piece in architecture.pieces]
+    assert shapes == list(reference.shapes.values())
+    starts = np.cumsum([0, *map(prod, shapes)])
+    assert [piece.start for piece in architecture.pieces] == list(starts[:-1])
+    assert_array_equal(architecture.start_running(FLOAT), reference.start_running())
+
+
+# ------------------------------------------------------------------ initializers
+N_IN, N_OUT = 300, 200
+VARIANCE = {  # from the papers
+    "xavier_uniform": 2 / (N_IN + N_OUT),  # Glorot & Bengio, 2010
+    "xavier_normal": 2 / (N_IN + N_OUT),
+    "he_normal": 2 / N_IN,  # He et al., 2015
+    "he_uniform": 2 / N_IN,
+    "lecun_normal": 1 / N_IN,  # LeCun et al., 1998
+    "lecun_uniform": 1 / N_IN,
+    "orthogonal": 1 / N_IN,  # columns of length 1
+    "zeros": 0.0,
+}
+
+
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_initializers_have_the_published_variance(name):
+    W = INITIALIZERS[name](np.random.RandomState(0), (N_IN, N_OUT))
+    assert W.shape == (N_IN, N_OUT)
+    assert_allclose(W.mean(), 0, atol=5 * W.std() / np.sqrt(W.size))
+    assert_allclose(W.var(), VARIANCE[name], rtol=0.02)
+    if name.endswith("uniform"):
+        assert np.abs(W).max() <= np.sqrt(3 * VARIANCE[name])
+        assert np.abs(W).max() > 0.999 * np.sqrt(3 * VARIANCE[name])
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 5)])
+def test_orthogonal_matrices_are_orthogonal(shape):
+    W = INITIALIZERS["orthogonal"](np.random.RandomState(0), shape)
+    small = W.T @ W if shape[0] >= shape[1] else W @ W.T
+    assert_allclose(small, np.eye(min(shape)), atol=1e-14)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_auto_follows_the_activation(activation):
+    architecture = build_architecture(
+        N_IN, 150, hidden_layer_sizes=(N_OUT,), activation=activation
+    )
+    theta = draw_parameters(architecture, "auto", 1.0, np.random.RandomState(0), FLOAT)
+    hidden, output = architecture.views("W", theta)
+    assert_allclose(hidden.var(), VARIANCE[ACTIVATIONS[activation]], rtol=0.02)
+    assert_allclose(output.var(), 1 / N_OUT, rtol=0.03)
+
+
+@pytest.mark.parametrize("alias", INIT_ALIASES)
+def test_aliases_and_scale(alias):
+    architecture = build_architecture(
+        5, 2, hidden_layer_sizes=(4,), normalization="layer"
+    )
+    plain, scaled = (
+        draw_parameters(architecture, init, scale, np.random.RandomState(0), FLOAT)
+        for init, scale in ((INIT_ALIASES[alias], 1.0), (alias, 3.0))
+    )
+    for role, factor in (("W", 3.0), ("b", 0.0), ("beta", 0.0), ("gamma", 1.0)):
+        for one, other in zip(
+            architecture.views(role, plain),
+            architecture.views(role, scaled),
+            strict=True,
+        ):
+            assert_allclose(other, factor * one)
+    assert_array_equal(architecture.views("gamma", plain)[0], np.ones(4))

@@ -1,0 +1,53 @@
+"""scikit-learn's own check of estimators, with no expected failures."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
+from sklearn_backprop.neural_network._architecture import (
+    ACTIVATIONS,
+    NORMALIZATIONS,
+    RESIDUALS,
+)
+from sklearn_backprop.neural_network._initializers import INITIALIZERS
+from sklearn_backprop.neural_network._schedules import SCHEDULES
+from sklearn_backprop.neural_network._targets import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+)
+from sklearn_backprop.neural_network._training import SOLVERS
+
+# One setting at a time, beside the defaults. Left out: a start with all weights zero,
+# which cannot learn what some checks ask for; dropout and early stopping, whose random
+# masks and splits depend on how many rows carry the weight; "invscaling", whose rate
+# falls with the number of rows; warm_start, which is meant to make two fits differ.
+SETTINGS = [
+    *({"solver": name} for name in SOLVERS),
+    *({"activation": name} for name in ACTIVATIONS),
+    *({"init": name} for name in INITIALIZERS if name != "zeros"),
+    *({"residual": name} for name in RESIDUALS),
+    *({"normalization": name} for name in NORMALIZATIONS),
+    *({"learning_rate": name} for name in SCHEDULES if name != "invscaling"),
+    {"clip": 1.0},
+    {"clip": 0.1, "clip_mode": "value"},
+    {"warmup_epochs": 3},
+    {"track_gradients": "batch"},
+    {"track_gradients": None},
+]
+SMALL = {"hidden_layer_sizes": (16, 8), "learning_rate_init": 0.01}
+
+ESTIMATORS = [
+    BackpropMLPClassifier(),
+    BackpropMLPRegressor(),
+    *(BackpropMLPClassifier(**SMALL, **setting) for setting in SETTINGS),
+    *(BackpropMLPRegressor(**SMALL, **setting) for setting in SETTINGS),
+    *(BackpropMLPClassifier(**SMALL, loss=loss) for loss in CLASSIFICATION_LOSSES),
+    *(BackpropMLPRegressor(**SMALL, loss=loss) for loss in REGRESSION_LOSSES),
+    BackpropMLPClassifier(**SMALL, class_weight="balanced"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(ESTIMATORS)
+def test_sklearn_check(estimator, check):
+    check(estimator)

@@ -1,0 +1,219 @@
+"""What is refused, what is warned of, and in which words."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import scale
+
+from sklearn_backprop.exceptions import DivergenceError, VanishedTrainingWarning
+from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
+
+X, Y = load_iris(return_X_y=True)
+X = scale(X)
+
+
+def ignoring_max_iter():
+    return pytest.mark.filterwarnings("ignore:Stochastic Optimizer:UserWarning")
+
+
+REFUSED = [
+    ({"activation": "swish"}, "'activation' parameter of BackpropMLPClassifier must"),
+    ({"activation": ["relu", "swish"]}, "activation 'swish' is unknown; choose among"),
+    ({"activation": ["relu"]}, "activation has 1 names for 2 hidden layers"),
+    ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be > 0, got \[3, 0\]"),
+    ({"loss": "huber"}, "'loss' parameter"),
+    ({"dropout": 1.0}, "'dropout' parameter"),
+    ({"clip": 0}, "'clip' parameter"),
+    ({"class_weight": {5: 2.0}}, r"class_weight names the classes \[5\]"),
+    ({"solver": "lbfgs", "dropout": 0.5}, "cannot be combined with dropout=0.5: its"),
+    ({"solver": "lbfgs", "clip": 1.0}, "cannot be combined with clip=1.0: a clipped"),
+    ({"solver": "lbfgs", "normalization": "batch"}, "running statistics"),
+    ({"normalization": "batch", "batch_size": 1}, "needs at least 2 of them"),
+]
+
+
+@pytest.mark.parametrize(("setting", "message"), REFUSED)
+def test_settings_that_make_no_sense(setting, message):
+    model = BackpropMLPClassifier(**{"hidden_layer_sizes": (3, 3), **setting})
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"X_val": X}, "X_val is provided, but y_val was not provided"),
+        ({"y_val": Y}, "y_val is provided, but X_val was not provided"),
+        ({"sample_weight_val": Y}, "sample_weight_val is provided, but X_val and"),
+        ({"X_val": X[:, :2], "y_val": Y}, "X has 2 features, but .* expecting 4"),
+        ({"X_val": X, "y_val": Y + 1}, r"`y` has classes not in .* 'y' has \[1 2 3\]"),
+        (
+            {"X_val": X, "y_val": np.where(Y == 0, np.nan, Y)},
+            "Input y_val contains NaN",
+        ),
+        ({"X_val": X, "y_val": Y[:9]}, "inconsistent numbers of samples"),
+        (
+            {"sample_weight": -np.ones(150)},
+            "Negative values in data passed to `sample_",
+        ),
+        (
+            {"sample_weight": np.zeros(150)},
+            "at least one (non-zero number|row needs a)",
+        ),
+    ],
+)
+def test_data_that_cannot_be_used(given, message):
+    with pytest.raises(ValueError, match=message):
+        BackpropMLPClassifier((3,)).fit(X, Y, **given)
+
+
+def test_lbfgs_refuses_a_validation_set():
+    with pytest.raises(ValueError, match="it has no epochs after which to look"):
+        BackpropMLPClassifier((3,), solver="lbfgs").fit(X, Y, X_val=X, y_val=Y)
+
+
+def test_poisson_refuses_negative_targets():
+    with pytest.raises(ValueError, match=r"smallest is -1\.0.*squared_error"):
+        BackpropMLPRegressor((3,), loss="poisson").fit(X, Y - 1.0)
+
+
+@ignoring_max_iter()
+def test_a_warm_start_of_another_shape():
+    model = BackpropMLPClassifier((3,), max_iter=1, warm_start=True).fit(X, Y)
+    model.set_params(hidden_layer_sizes=(4,))
+    with pytest.raises(ValueError, match=r"widths 4 -> 3 -> 3 \(27 parameters\) but"):
+        model.fit(X, Y)
+
+
+def test_partial_fit_hides_where_it_cannot_work():
+    assert not hasattr(BackpropMLPClassifier(solver="lbfgs"), "partial_fit")
+    balanced = BackpropMLPClassifier(class_weight="balanced")
+    assert not hasattr(balanced, "partial_fit")
+    with pytest.raises(AttributeError) as error:
+        _ = balanced.partial_fit
+    assert "Pass the weights as a dict" in str(error.value.__cause__)
+
+
+# ------------------------------------------------------------------- divergence
+def diverging(**settings):
+    return BackpropMLPRegressor(
+        (20, 20), activation="identity", solver="sgd", learning_rate_init=1.0,
+        random_state=0, **settings,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_divergence_stops_where_it_happens(early_stopping):
+    model = diverging(early_stopping=early_stopping)
+    with pytest.raises(DivergenceError) as error:
+        model.fit(X, Y)
+    epoch = len(model.loss_curve_)
+    message = str(error.value)
+    assert f"diverged in epoch {epoch}:" in message
+    assert early_stopping or "beginning in the output layer" in message
+    assert "Solver produced non-finite parameter weights" in message
+    assert "lower learning_rate_init (the last rate was 1)" in message
+    assert "clip=1.0" in message
+    assert len(model.gradient_history_["global_norm"]) in (epoch - 1, epoch)
+    assert np.isfinite(model.loss_curve_[:-1]).all()
+    assert np.isfinite(model.coefs_[0]).all()
+
+
+def test_the_remedy_names_large_inputs():
+    with pytest.raises(DivergenceError, match="scale X, whose largest value is 3"):
+        diverging().fit(X * 1e60, Y)
+
+
+def test_the_remedy_of_divergence_works():
+    model = diverging(clip=1.0).set_params(learning_rate_init=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert model.fit(X, Y).score(X, Y) > 0.8
+
+
+def test_a_search_scores_a_diverging_candidate_nan():
+    search = GridSearchCV(
+        diverging(), {"learning_rate_init": [1e-3, 1.0]}, cv=2, n_jobs=1
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        search.fit(X, Y)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.isfinite(scores[0])
+    assert np.isnan(scores[1])
+
+
+def test_a_validation_set_beyond_all_numbers():
+    with pytest.raises(DivergenceError, match="the loss of the validation set became"):
+        BackpropMLPRegressor((3,)).fit(X, Y, X_val=X * 1e300, y_val=Y)
+
+
+# ------------------------------------------------------------ vanished training
+@ignoring_max_iter()
+def test_a_deep_logistic_net_says_why_it_did_not_train():
+    digits, labels = load_digits(return_X_y=True)
+    model = BackpropMLPClassifier(
+        (16,) * 30, activation="logistic", max_iter=5, random_state=0
+    )
+    with pytest.warns(VanishedTrainingWarning) as caught:
+        model.fit(scale(digits), labels)
+    message = str(caught.pop(VanishedTrainingWarning).message)
+    assert "the gradient of the first layer" in message
+    assert "residual='add'" in message
+
+
+@ignoring_max_iter()
+def test_dead_units_are_named():
+    model = BackpropMLPRegressor((8, 8), random_state=0, max_iter=3, warm_start=True)
+    model.fit(X, Y)
+    model.intercepts_[1][:] = -1e3
+    with pytest.warns(
+        VanishedTrainingWarning, match="units of hidden layer 2 are dead"
+    ):
+        model.fit(X, Y)
+
+
+@ignoring_max_iter()
+def test_saturated_layers_are_named():
+    model = BackpropMLPRegressor(
+        (8, 8), activation="tanh", random_state=0, max_iter=3, warm_start=True
+    ).fit(X, Y)
+    model.intercepts_[1][:] = 1e3
+    with pytest.warns(VanishedTrainingWarning, match="layer 2 are saturated"):
+        model.fit(X, Y)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "gelu"])
+@pytest.mark.parametrize("Estimator", [BackpropMLPClassifier, BackpropMLPRegressor])
+def test_a_healthy_fit_warns_of_nothing(Estimator, activation):
+    Estimator(
+        (16, 16), activation=activation, learning_rate_init=0.01, max_iter=1000,
+        random_state=0,
+    ).fit(X, Y)  # fmt: skip
+
+
+@ignoring_max_iter()
+def test_noise_is_no_reason_to_warn():
+    noise = np.random.default_rng(0).standard_normal(150)
+    BackpropMLPRegressor((8,), alpha=1e3, max_iter=300, random_state=0).fit(X, noise)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"max_iter": 1},
+        {"solver": "lbfgs", "max_iter": 1},
+        {"batch_size": 1000, "tol": 100.0},
+        {"hidden_layer_sizes": (8,) * 30, "activation": "logistic", "tol": 10.0},
+    ],
+)
+def test_warnings_point_at_the_line_that_fits(setting):
+    model = BackpropMLPClassifier(**{"hidden_layer_sizes": (3,), **setting})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.fit(X, Y)
+    assert [warning.filename for warning in caught] == [__file__]
