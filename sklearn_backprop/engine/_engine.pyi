@@ -1,34 +1,331 @@
 """What Python sees of the compiled engine.
 
-Legend: n rows, p features, m = p or p + 1 coefficients (an intercept comes last), k
-targets. Arrays are float64 and C-contiguous where nothing else is said, and are never
-converted: another dtype or layout is a TypeError.
+Legend: n rows, p features, K outputs; ``theta`` all parameters in one flat vector;
+``running`` the running statistics of batch normalisation, (0,) without any. All arrays
+are C-contiguous, of the dtype of the network, and never converted: another dtype or
+layout is a TypeError. ``X`` is an array (n, p) or a SciPy CSR matrix or array of that
+dtype (indices int32 or int64); ``Y`` is (n, K): targets, one-hot rows, or 0/1 labels.
 """
 
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Generic, Literal, NotRequired, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-
-_Array = NDArray[np.float64]
+from scipy.sparse import csr_array, csr_matrix
 
 openmp: bool
 
 def load_blas(capsules: dict[str, Any]) -> None:
     """Take the addresses of the BLAS routines out of SciPy's capsules."""
 
+def activation_names() -> list[str]:
+    """Names that an activation layer accepts."""
+
+def loss_links() -> list[tuple[str, str]]:
+    """Pairs (loss, link) that a network accepts."""
+
+def optimizer_names() -> list[str]:
+    """Names that `NetworkFloat64.trainer` accepts."""
+
+# ---- Layers -----------------------------------------------------------------------
+# A network is a plain list of dicts in the order of the forward pass. Offsets count
+# elements of theta (or of running); blocks hold lists of their own. Two hidden layers
+# of 4 units with batch normalisation in one "add" block on 3 features, 1 output:
+#
+#   [
+#     {"kind": "add", "n_in": 3, "n_out": 4, "scale": 1.0, "P": 52, "layers": [
+#         {"kind": "dense", "n_in": 3, "n_out": 4, "W": 0, "b": 12},
+#         {"kind": "batch_norm", "width": 4, "gamma": 16, "beta": 20, "running": 0},
+#         {"kind": "activation", "name": "relu", "width": 4},
+#         {"kind": "dense", "n_in": 4, "n_out": 4, "W": 24, "b": 40},
+#         {"kind": "batch_norm", "width": 4, "gamma": 44, "beta": 48, "running": 8},
+#         {"kind": "activation", "name": "relu", "width": 4},
+#         {"kind": "dropout", "width": 4, "rate": 0.1},
+#     ]},
+#     {"kind": "dense", "n_in": 4, "n_out": 1, "W": 64, "b": 68},
+#   ]
+#
+# Theta then has 69 elements and running has 16. The engine checks widths and offsets.
+
+class DenseLayer(TypedDict):
+    """z = x @ W + b; W (n_in, n_out). Leave "b" out for no intercept."""
+
+    kind: Literal["dense"]
+    n_in: int
+    n_out: int
+    W: int
+    b: NotRequired[int]
+
+class BatchNormLayer(TypedDict):
+    """Statistics over the rows; running[running:] holds width means, then variances."""
+
+    kind: Literal["batch_norm"]
+    width: int
+    gamma: int
+    beta: int
+    running: int
+
+class LayerNormLayer(TypedDict):
+    """Statistics over the width of each row."""
+
+    kind: Literal["layer_norm"]
+    width: int
+    gamma: int
+    beta: int
+
+class ActivationLayer(TypedDict):
+    """a = f(z); the names are those of `activation_names`."""
+
+    kind: Literal["activation"]
+    name: str
+    width: int
+
+class DropoutLayer(TypedDict):
+    """a * mask / (1 - rate) in training, a in prediction; 0 <= rate < 1."""
+
+    kind: Literal["dropout"]
+    width: int
+    rate: float
+
+class AddBlock(TypedDict):
+    """x + scale * F(x), or x @ P + scale * F(x) where "P" (n_in, n_out) is given."""
+
+    kind: Literal["add"]
+    n_in: int
+    n_out: int
+    scale: float
+    P: NotRequired[int]
+    layers: list[Layer]
+
+class ConcatBlock(TypedDict):
+    """[x, F(x)]; n_out = n_in + the width of F."""
+
+    kind: Literal["concat"]
+    n_in: int
+    n_out: int
+    layers: list[Layer]
+
+Layer: TypeAlias = (
+    DenseLayer
+    | BatchNormLayer
+    | LayerNormLayer
+    | ActivationLayer
+    | DropoutLayer
+    | AddBlock
+    | ConcatBlock
+)
+
+# ---- Results ----------------------------------------------------------------------
+
+class Records(TypedDict):
+    """What training did: C = number of dense layers, one column each, in order.
+
+    n_records is 1 with record="epoch" and the number of steps with record="batch".
+    Norms are taken before clipping and include the penalty. A unit is silent in a row
+    when |f'(z)| < 1e-3, dead when silent in every row of the record; a bounded unit
+    (tanh, logistic) is saturated in a row when |f'(z)| < 0.01 max |f'|. The last
+    two hold NaN for dense layers without an activation (the output layer).
+    """
+
+    gradient_norm: NDArray[np.float64]  # (n_records, C), root mean square over steps
+    gradient_norm_max: NDArray[np.float64]  # (n_records, C)
+    update_ratio: NDArray[np.float64]  # (n_records, C), mean of |update| / |W|
+    dead_fraction: NDArray[np.float64]  # (n_records, C)
+    saturated_fraction: NDArray[np.float64]  # (n_records, C)
+    clipped_fraction: NDArray[np.float64]  # (n_records,)
+    global_norm: NDArray[np.float64]  # (n_records,), root mean square over steps
+
+class Epoch(TypedDict):
+    """What one call of ``train_epoch`` did.
+
+    ``status`` is "ok"; "activation" when a layer's output, "loss" when only the loss and
+    "gradient" when only a gradient was not finite. Then ``layer`` is the index of the
+    dense layer (column of the records) where it began, otherwise -1. The offending step
+    is not made: theta is what the last good step left; running may hold the batch's.
+    """
+
+    loss: float  # sum over batches of objective * batch weight / total_weight
+    n_steps: int  # mini-batches of zero weight make none
+    status: Literal["ok", "activation", "loss", "gradient"]
+    layer: int
+    records: Records | None
+
+class OptimizerState(TypedDict):
+    """All that a trainer remembers from step to step; plain, so that it pickles."""
+
+    t: int  # steps made so far
+    moments: NDArray[Any]  # (n_slots, n_parameters): velocity, or m and v, or s
+
+# ---- Networks ---------------------------------------------------------------------
+
+_T = TypeVar("_T", np.float32, np.float64)
+_Array: TypeAlias = np.ndarray[Any, np.dtype[_T]]
+_Data: TypeAlias = _Array[_T] | csr_matrix | csr_array
+
+class _Network(Generic[_T]):
+    """A chain of layers with a loss; holds no parameters.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The layers, see above.
+    loss, link : str
+        One of `loss_links`: "squared_error", "absolute_error", "huber", "quantile" with
+        "identity"; "poisson" with "exp"; "log_loss" and "squared_error" with "sigmoid"
+        or "softmax".
+    loss_parameter : float, default=0.0
+        delta of "huber", q of "quantile".
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer | Mapping[str, Any]],
+        *,
+        loss: str,
+        link: str,
+        loss_parameter: float = 0.0,
+    ) -> None: ...
+    @property
+    def n_inputs(self) -> int: ...
+    @property
+    def n_outputs(self) -> int: ...
+    @property
+    def n_parameters(self) -> int: ...
+    @property
+    def n_running(self) -> int: ...
+    @property
+    def n_weight_layers(self) -> int:
+        """C of `Records`."""
+
+    def predict(
+        self,
+        theta: _Array[_T],
+        running: _Array[_T],
+        X: _Data[_T],
+        *,
+        n_threads: int = 1,
+    ) -> _Array[_T]:
+        """Outputs (n, K) after the link, in prediction mode, in bounded memory."""
+
+    def raw_outputs(
+        self,
+        theta: _Array[_T],
+        running: _Array[_T],
+        X: _Data[_T],
+        *,
+        n_threads: int = 1,
+    ) -> _Array[_T]:
+        """Outputs (n, K) before the link, in prediction mode, in bounded memory."""
+
+    def loss(
+        self,
+        theta: _Array[_T],
+        running: _Array[_T],
+        X: _Data[_T],
+        Y: _Array[_T],
+        sample_weight: _Array[_T] | None = None,
+        *,
+        n_threads: int = 1,
+    ) -> float:
+        """Weighted mean loss in prediction mode, without the penalty."""
+
+    def value_and_gradient(
+        self,
+        theta: _Array[_T],
+        X: _Data[_T],
+        Y: _Array[_T],
+        sample_weight: _Array[_T] | None = None,
+        *,
+        alpha: float = 0.0,
+        total_weight: float | None = None,
+        seed: int | None = None,
+        step: int = 0,
+        n_threads: int = 1,
+    ) -> tuple[float, _Array[_T]]:
+        """Objective on all rows as one mini-batch, and its gradient in theta.
+
+        Batch normalisation uses the statistics of these rows and keeps no running ones.
+        Without ``seed`` dropout is off; with it the masks are those of that step of
+        ``train_epoch``. ``total_weight`` defaults to the weight of these rows.
+        """
+
+    def trainer(
+        self,
+        optimizer: str,
+        *,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        decay: float = 0.9,
+        weight_decay: float = 0.0,
+    ) -> _Trainer[_T]:
+        """Return a trainer in its initial state; each optimizer reads what it knows.
+
+        "sgd": momentum, nesterov; "adam", "adamw": beta_1, beta_2, epsilon, and
+        weight_decay for the latter; "adagrad": epsilon; "rmsprop": decay, epsilon.
+        """
+
+class _Trainer(Generic[_T]):
+    """An optimizer's state beside the network that it trains."""
+
+    def train_epoch(
+        self,
+        theta: _Array[_T],
+        running: _Array[_T],
+        X: _Data[_T],
+        Y: _Array[_T],
+        sample_weight: _Array[_T] | None = None,
+        order: NDArray[np.int64] | None = None,
+        *,
+        batch_size: int,
+        learning_rate: float,
+        alpha: float = 0.0,
+        total_weight: float | None = None,
+        clip: float | None = None,
+        clip_mode: Literal["norm", "value"] = "norm",
+        record: Literal["epoch", "batch"] | None = None,
+        seed: int = 0,
+        n_threads: int = 1,
+    ) -> Epoch:
+        """Run every mini-batch of one epoch, updating theta and running in place.
+
+        Mini-batches are consecutive stretches of ``order`` (row indices; None: rows as
+        they lie), the last one may be shorter. Runs without the GIL, takes it back about
+        every 0.1 s to look for signals: KeyboardInterrupt leaves theta, running and the
+        state as after the last finished step. ``seed`` draws the dropout masks, together
+        with the step counter t. BLAS uses as many threads as it is allowed to: limit it
+        (threadpoolctl) to one for the same bits on every machine.
+        """
+
+    def get_state(self) -> OptimizerState:
+        """Return a copy of the state."""
+
+    def set_state(self, state: OptimizerState) -> None:
+        """Continue from a state of the same optimizer and network."""
+
+class NetworkFloat32(_Network[np.float32]): ...
+class NetworkFloat64(_Network[np.float64]): ...
+class TrainerFloat32(_Trainer[np.float32]): ...
+class TrainerFloat64(_Trainer[np.float64]): ...
+
+# ---- Linear models ----------------------------------------------------------------
+# Legend: m = p or p + 1 coefficients (an intercept comes last), k targets; float64.
+
+_Float64: TypeAlias = NDArray[np.float64]
+
 def max_threads() -> int:
     """Threads that OpenMP would use now; 1 without OpenMP."""
 
-# ---- Linear models ----------------------------------------------------------------
-
 def accumulate_gram(
     x: NDArray[Any],
-    y: _Array,
-    weight: _Array | None,
-    shift: _Array,
-    gram: _Array,
+    y: _Float64,
+    weight: _Float64 | None,
+    shift: _Float64,
+    gram: _Float64,
     n_threads: int,
 ) -> None:
     """Add A'A to the upper triangle of gram, A = sqrt(weight) * [1, x, y] - [0, shift].
@@ -44,35 +341,37 @@ class ResidualSums:
     def add(
         self,
         x: NDArray[Any],
-        y: _Array,
-        weight: _Array | None,
-        coef: _Array,
-        intercept: _Array,
+        y: _Float64,
+        weight: _Float64 | None,
+        coef: _Float64,
+        intercept: _Float64,
         n_threads: int,
     ) -> None:
         """Add rows: x (n, p) as in accumulate_gram, y (n, k), coef (k, p)."""
 
-    def gradient(self, mean: _Array) -> _Array:
+    def gradient(self, mean: _Float64) -> _Float64:
         """Sums (k, p) of weight * r * (x - mean), rounded once."""
 
     @property
-    def residual(self) -> _Array:
+    def residual(self) -> _Float64:
         """Sums (k,) of weight * r."""
 
     @property
-    def squares(self) -> _Array:
+    def squares(self) -> _Float64:
         """Sums (k,) of weight * r**2."""
 
 class Cost:
     """A least-squares cost J of coefficients theta (k, m)."""
 
-    def evaluate(self, theta: _Array) -> tuple[float, _Array]:
+    def evaluate(self, theta: _Float64) -> tuple[float, _Float64]:
         """J and its gradient (k, m)."""
 
 class GramCost(Cost):
     """J = sum over targets of (theta H theta)/2 - b theta, plus constant / 2."""
 
-    def __init__(self, hessian: _Array, linear: _Array, constant: float) -> None: ...
+    def __init__(
+        self, hessian: _Float64, linear: _Float64, constant: float
+    ) -> None: ...
 
 class DenseCost(Cost):
     """J of dense rows x (n, p); they are not copied.
@@ -82,11 +381,11 @@ class DenseCost(Cost):
 
     def __init__(
         self,
-        x: _Array,
-        y: _Array,
-        share: _Array,
-        center: _Array,
-        scale: _Array,
+        x: _Float64,
+        y: _Float64,
+        share: _Float64,
+        center: _Float64,
+        scale: _Float64,
         has_intercept: bool,
     ) -> None: ...
 
@@ -95,14 +394,14 @@ class SparseCost(Cost):
 
     def __init__(
         self,
-        data: _Array,
+        data: _Float64,
         indices: NDArray[np.int32],
         indptr: NDArray[np.int32],
         n_features: int,
-        y: _Array,
-        share: _Array,
-        center: _Array,
-        scale: _Array,
+        y: _Float64,
+        share: _Float64,
+        center: _Float64,
+        scale: _Float64,
         has_intercept: bool,
     ) -> None: ...
 
@@ -123,11 +422,11 @@ class Descent:
     def __init__(
         self,
         cost: Cost,
-        theta: _Array,
+        theta: _Float64,
         *,
-        l1: _Array,
-        l2: _Array,
-        gradient_floor: _Array,
+        l1: _Float64,
+        l2: _Float64,
+        gradient_floor: _Float64,
         learning_rate: float,
         schedule: str,
         power_t: float,
@@ -150,14 +449,14 @@ class Descent:
     @property
     def start_loss(self) -> float: ...
     @property
-    def theta(self) -> _Array:
+    def theta(self) -> _Float64:
         """Coefficients (k * m,)."""
 
     @property
-    def path(self) -> _Array:
+    def path(self) -> _Float64:
         """Coefficients from the start on ((n_iter + 1) * k * m,)."""
 
     @property
-    def loss_curve(self) -> _Array: ...
+    def loss_curve(self) -> _Float64: ...
     @property
-    def gradient_norm_curve(self) -> _Array: ...
+    def gradient_norm_curve(self) -> _Float64: ...

@@ -57,10 +57,10 @@ class Descent {
   }
 
   // At most n_iter steps or `seconds`, whichever ends first.
-  void run(index_t n_iter, double seconds) {
+  void run(Index n_iter, double seconds) {
     using clock = std::chrono::steady_clock;
     const auto end = clock::now() + std::chrono::duration<double>(seconds);
-    for (index_t i = 0; i < n_iter && status_ == Status::kRunning; ++i) {
+    for (Index i = 0; i < n_iter && status_ == Status::kRunning; ++i) {
       status_ = iterate();
       if (i % 16 == 15 && clock::now() > end) break;
     }
@@ -85,7 +85,7 @@ class Descent {
   static constexpr double kSmallestRate = 1e-10;
   static constexpr double kRounding = 1e-13;
 
-  index_t n_features() const { return static_cast<index_t>(penalty_.l1.size()); }
+  Index n_features() const { return static_cast<Index>(penalty_.l1.size()); }
   bool has_proximal_step() const {
     return options_.positive || std::any_of(penalty_.l1.begin(), penalty_.l1.end(),
                                             [](double weight) { return weight > 0.0; });
@@ -124,9 +124,9 @@ class Descent {
   }
 
   void apply_proximal_map(std::vector<double>& theta, double rate) const {
-    for (index_t t = 0; t < cost_.n_targets(); ++t) {
+    for (Index t = 0; t < cost_.n_targets(); ++t) {
       double* target = theta.data() + t * cost_.n_coefficients();
-      for (index_t j = 0; j < n_features(); ++j) {
+      for (Index j = 0; j < n_features(); ++j) {
         const double cut = rate * penalty_.l1[static_cast<std::size_t>(j)];
         const double size = std::max(std::abs(target[j]) - cut, 0.0);
         target[j] =
@@ -181,7 +181,7 @@ class Descent {
   // J with its penalty at theta; gradient_ <- gradient of all but the l1 part.
   double evaluate(const std::vector<double>& theta) {
     double loss = cost_.evaluate(theta.data(), gradient_.data());
-    for (index_t t = 0; t < cost_.n_targets(); ++t) {
+    for (Index t = 0; t < cost_.n_targets(); ++t) {
       const std::size_t start = static_cast<std::size_t>(t * cost_.n_coefficients());
       for (std::size_t j = 0; j < penalty_.l1.size(); ++j) {
         const double value = theta[start + j];
@@ -209,7 +209,7 @@ class Descent {
       moved = gradient_;
     }
     std::vector<double> norms(static_cast<std::size_t>(cost_.n_targets()));
-    const index_t n = cost_.n_coefficients();
+    const Index n = cost_.n_coefficients();
     const double* part = moved.data();
     for (double& norm : norms) {
       norm = std::sqrt(quadratic::dense::dot(part, part, n));

@@ -14,10 +14,10 @@
 namespace sklearn_backprop::gram {
 
 // Rows of A that fit a core's second-level cache beside the Gram matrix's panels.
-inline index_t rows_per_block(index_t width) {
-  constexpr index_t kBlockBytes = 256 * 1024;
-  const index_t rows = kBlockBytes / (width * static_cast<index_t>(sizeof(double)));
-  return std::clamp<index_t>(rows, 256, 4096);
+inline Index rows_per_block(Index width) {
+  constexpr Index kBlockBytes = 256 * 1024;
+  const Index rows = kBlockBytes / (width * static_cast<Index>(sizeof(double)));
+  return std::clamp<Index>(rows, 256, 4096);
 }
 
 // A block of A, stored in the order in which the data lie in memory.
@@ -34,12 +34,12 @@ class BlockWriter {
         width_(1 + x.n_cols + y.n_cols),
         root_weight_(static_cast<std::size_t>(rows_per_block(width_))) {}
 
-  index_t width() const { return width_; }
+  Index width() const { return width_; }
   bool is_row_major() const { return x_.is_row_major(); }
 
   // block <- rows [begin, end) of A
-  void write(index_t begin, index_t end, double* block) {
-    for (index_t i = begin; i < end; ++i) {
+  void write(Index begin, Index end, double* block) {
+    for (Index i = begin; i < end; ++i) {
       root_weight_[static_cast<std::size_t>(i - begin)] =
           weight_ == nullptr ? 1.0 : std::sqrt(weight_[i]);
     }
@@ -52,8 +52,8 @@ class BlockWriter {
   }
 
  private:
-  void write_by_rows(index_t begin, index_t end, double* block) const {
-    for (index_t i = begin; i < end; ++i, block += width_) {
+  void write_by_rows(Index begin, Index end, double* block) const {
+    for (Index i = begin; i < end; ++i, block += width_) {
       block[0] = 1.0;
       copy_row(x_, i, shift_x_, block + 1);
       copy_row(y_, i, shift_y_, block + 1 + x_.n_cols);
@@ -61,38 +61,37 @@ class BlockWriter {
   }
 
   template <typename U>
-  static void copy_row(const Rows<U>& rows, index_t i, const double* shift,
-                       double* out) {
+  static void copy_row(const Rows<U>& rows, Index i, const double* shift, double* out) {
     const U* row = rows.row(i);
     if (rows.col_stride == 1) {
-      for (index_t j = 0; j < rows.n_cols; ++j)
+      for (Index j = 0; j < rows.n_cols; ++j)
         out[j] = static_cast<double>(row[j]) - shift[j];
     } else {
-      for (index_t j = 0; j < rows.n_cols; ++j) out[j] = rows(i, j) - shift[j];
+      for (Index j = 0; j < rows.n_cols; ++j) out[j] = rows(i, j) - shift[j];
     }
   }
 
-  void write_by_columns(index_t begin, index_t end, double* block) const {
-    const index_t count = end - begin;
+  void write_by_columns(Index begin, Index end, double* block) const {
+    const Index count = end - begin;
     std::fill(block, block + count, 1.0);
     copy_columns(x_, begin, count, shift_x_, block + count);
     copy_columns(y_, begin, count, shift_y_, block + count * (1 + x_.n_cols));
   }
 
   template <typename U>
-  static void copy_columns(const Rows<U>& rows, index_t begin, index_t count,
+  static void copy_columns(const Rows<U>& rows, Index begin, Index count,
                            const double* shift, double* out) {
-    for (index_t j = 0; j < rows.n_cols; ++j, out += count) {
-      for (index_t i = 0; i < count; ++i) out[i] = rows(begin + i, j) - shift[j];
+    for (Index j = 0; j < rows.n_cols; ++j, out += count) {
+      for (Index i = 0; i < count; ++i) out[i] = rows(begin + i, j) - shift[j];
     }
   }
 
-  void scale_rows(index_t count, double* block) const {
-    const index_t row_step = is_row_major() ? width_ : 1;
-    const index_t col_step = is_row_major() ? 1 : count;
-    for (index_t i = 0; i < count; ++i) {
+  void scale_rows(Index count, double* block) const {
+    const Index row_step = is_row_major() ? width_ : 1;
+    const Index col_step = is_row_major() ? 1 : count;
+    for (Index i = 0; i < count; ++i) {
       const double root = root_weight_[static_cast<std::size_t>(i)];
-      for (index_t j = 0; j < width_; ++j) block[i * row_step + j * col_step] *= root;
+      for (Index j = 0; j < width_; ++j) block[i * row_step + j * col_step] *= root;
     }
   }
 
@@ -101,18 +100,18 @@ class BlockWriter {
   const double* weight_;
   const double* shift_x_;
   const double* shift_y_;
-  index_t width_;
+  Index width_;
   std::vector<double> root_weight_;
 };
 
 // gram (lower triangle, column-major) += A'A over rows [begin, end)
 template <typename T>
-void accumulate(BlockWriter<T> writer, index_t begin, index_t end, double* gram) {
-  const index_t width = writer.width();
-  const index_t step = rows_per_block(width);
+void accumulate(BlockWriter<T> writer, Index begin, Index end, double* gram) {
+  const Index width = writer.width();
+  const Index step = rows_per_block(width);
   std::vector<double> block(static_cast<std::size_t>(step * width));
-  for (index_t i = begin; i < end; i += step) {
-    const index_t count = std::min(step, end - i);
+  for (Index i = begin; i < end; i += step) {
+    const Index count = std::min(step, end - i);
     writer.write(i, i + count, block.data());
     const bool by_rows = writer.is_row_major();
     blas::syrk<double>('L', by_rows ? 'N' : 'T', width, count, 1.0, block.data(),

@@ -28,7 +28,7 @@ using Indices =
 using MutableMatrix = nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using OptionalVector = std::optional<Vector>;
 
-index_t extent(std::size_t size) { return static_cast<index_t>(size); }
+Index extent(std::size_t size) { return static_cast<Index>(size); }
 
 void require(bool condition, const char* message) {
   if (!condition) throw std::invalid_argument(message);

@@ -7,6 +7,7 @@ namespace nb = nanobind;
 
 namespace sklearn_backprop {
 void bind_linear_model(nb::module_& m);
+void bind_network(nb::module_& m);
 }  // namespace sklearn_backprop
 
 NB_MODULE(_engine, m) {
@@ -20,4 +21,5 @@ NB_MODULE(_engine, m) {
       false;
 #endif
   sklearn_backprop::bind_linear_model(m);
+  sklearn_backprop::bind_network(m);
 }

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "blas.hpp"
-#include "clones.hpp"
 #include "rows.hpp"
+#include "simd.hpp"
 #include "threads.hpp"
 
 namespace sklearn_backprop::quadratic {
@@ -16,10 +16,10 @@ namespace sklearn_backprop::quadratic {
 namespace dense {
 
 // Several partial sums, so that additions need not wait for each other.
-SKLEARN_BACKPROP_CLONES inline double dot(const double* a, const double* b, index_t n) {
+SKB_CLONES inline double dot(const double* a, const double* b, Index n) {
   constexpr int kLanes = 16;
   double lane[kLanes] = {};
-  index_t j = 0;
+  Index j = 0;
   for (; j + kLanes <= n; j += kLanes) {
     for (int l = 0; l < kLanes; ++l) lane[l] += a[j + l] * b[j + l];
   }
@@ -30,9 +30,9 @@ SKLEARN_BACKPROP_CLONES inline double dot(const double* a, const double* b, inde
 }
 
 // out += factor * x
-SKLEARN_BACKPROP_CLONES inline void add_multiple(const double* x, double factor,
-                                                 index_t n, double* out) {
-  for (index_t j = 0; j < n; ++j) out[j] += factor * x[j];
+SKB_CLONES inline void add_multiple(const double* x, double factor, Index n,
+                                    double* out) {
+  for (Index j = 0; j < n; ++j) out[j] += factor * x[j];
 }
 
 }  // namespace dense
@@ -40,8 +40,8 @@ SKLEARN_BACKPROP_CLONES inline void add_multiple(const double* x, double factor,
 class Cost {
  public:
   virtual ~Cost() = default;
-  virtual index_t n_coefficients() const = 0;
-  virtual index_t n_targets() const = 0;
+  virtual Index n_coefficients() const = 0;
+  virtual Index n_targets() const = 0;
   // J at theta; gradient (n_targets x n_coefficients) is overwritten.
   virtual double evaluate(const double* theta, double* gradient) = 0;
 
@@ -54,22 +54,22 @@ class Cost {
 // rows.
 class GramCost final : public Cost {
  public:
-  GramCost(const double* hessian, const double* linear, double constant, index_t n,
-           index_t n_targets)
+  GramCost(const double* hessian, const double* linear, double constant, Index n,
+           Index n_targets)
       : hessian_(hessian, hessian + n * n),
         linear_(linear, linear + n * n_targets),
         constant_(constant),
         n_(n),
         n_targets_(n_targets) {}
 
-  index_t n_coefficients() const override { return n_; }
-  index_t n_targets() const override { return n_targets_; }
+  Index n_coefficients() const override { return n_; }
+  Index n_targets() const override { return n_targets_; }
 
   // gradient = H theta - b;  J = (theta'(gradient - b) + c) / 2
   double evaluate(const double* theta, double* gradient) override {
     std::copy(linear_.begin(), linear_.end(), gradient);
     blas::multiply('N', n_, n_targets_, n_, hessian_.data(), n_, theta, -1.0, gradient);
-    const index_t n = n_ * n_targets_;
+    const Index n = n_ * n_targets_;
     return 0.5 * (dense::dot(theta, gradient, n) -
                   dense::dot(theta, linear_.data(), n) + constant_);
   }
@@ -77,19 +77,19 @@ class GramCost final : public Cost {
  private:
   std::vector<double> hessian_, linear_;
   double constant_;
-  index_t n_, n_targets_;
+  Index n_, n_targets_;
 };
 
 // Dense rows, one after the other in memory.
 struct DenseRows {
   const double* data;
-  index_t n_rows, n_cols;
+  Index n_rows, n_cols;
 
-  index_t n_stored() const { return n_rows * n_cols; }
-  double dot_row(index_t i, const double* u) const {
+  Index n_stored() const { return n_rows * n_cols; }
+  double dot_row(Index i, const double* u) const {
     return dense::dot(data + i * n_cols, u, n_cols);
   }
-  void add_row(index_t i, double factor, double* out) const {
+  void add_row(Index i, double factor, double* out) const {
     dense::add_multiple(data + i * n_cols, factor, n_cols, out);
   }
 };
@@ -99,16 +99,16 @@ struct SparseRows {
   const double* data;
   const std::int32_t* indices;
   const std::int32_t* indptr;
-  index_t n_rows, n_cols;
+  Index n_rows, n_cols;
 
-  index_t n_stored() const { return indptr[n_rows]; }
-  double dot_row(index_t i, const double* u) const {
+  Index n_stored() const { return indptr[n_rows]; }
+  double dot_row(Index i, const double* u) const {
     double sum = 0.0;
-    for (index_t k = indptr[i]; k < indptr[i + 1]; ++k) sum += data[k] * u[indices[k]];
+    for (Index k = indptr[i]; k < indptr[i + 1]; ++k) sum += data[k] * u[indices[k]];
     return sum;
   }
-  void add_row(index_t i, double factor, double* out) const {
-    for (index_t k = indptr[i]; k < indptr[i + 1]; ++k) {
+  void add_row(Index i, double factor, double* out) const {
+    for (Index k = indptr[i]; k < indptr[i + 1]; ++k) {
       out[indices[k]] += data[k] * factor;
     }
   }
@@ -122,7 +122,7 @@ class DataCost final : public Cost {
  public:
   // y (n_rows x n_targets); share (n_rows) = w/W; center, scale (n_cols).
   DataCost(RowsOf x, const double* y, const double* share, const double* center,
-           const double* scale, index_t n_targets, bool has_intercept)
+           const double* scale, Index n_targets, bool has_intercept)
       : x_(x),
         y_(y, y + x.n_rows * n_targets),
         share_(share, share + x.n_rows),
@@ -135,19 +135,17 @@ class DataCost final : public Cost {
         raw_(size_of(x.n_cols * n_targets)),
         start_(size_of(n_targets)) {}
 
-  index_t n_coefficients() const override {
-    return x_.n_cols + (has_intercept_ ? 1 : 0);
-  }
-  index_t n_targets() const override { return n_targets_; }
+  Index n_coefficients() const override { return x_.n_cols + (has_intercept_ ? 1 : 0); }
+  Index n_targets() const override { return n_targets_; }
 
   double evaluate(const double* theta, double* gradient) override {
     move_to_raw_units(theta);
     double cost = 0.0;
-    for (index_t t = 0; t < n_targets_; ++t) {
+    for (Index t = 0; t < n_targets_; ++t) {
       const Sums& total = sum_rows(t);
       cost += 0.5 * total.squares;
       double* g = gradient + t * n_coefficients();
-      for (index_t j = 0; j < x_.n_cols; ++j) {
+      for (Index j = 0; j < x_.n_cols; ++j) {
         g[j] = (total.products[size_of(j)] - center_[size_of(j)] * total.residual) /
                scale_[size_of(j)];
       }
@@ -157,7 +155,7 @@ class DataCost final : public Cost {
   }
 
  private:
-  static constexpr index_t kParallelSize = 100'000;
+  static constexpr Index kParallelSize = 100'000;
 
   struct Sums {
     explicit Sums(std::size_t n) : products(n) {}
@@ -173,15 +171,15 @@ class DataCost final : public Cost {
     }
   };
 
-  static std::size_t size_of(index_t n) { return static_cast<std::size_t>(n); }
+  static std::size_t size_of(Index n) { return static_cast<std::size_t>(n); }
 
   // raw_ <- theta / scale, start_ <- intercept - center . raw
   void move_to_raw_units(const double* theta) {
-    for (index_t t = 0; t < n_targets_; ++t) {
+    for (Index t = 0; t < n_targets_; ++t) {
       const double* coefficients = theta + t * n_coefficients();
       double start = has_intercept_ ? coefficients[x_.n_cols] : 0.0;
       double* raw = raw_.data() + t * x_.n_cols;
-      for (index_t j = 0; j < x_.n_cols; ++j) {
+      for (Index j = 0; j < x_.n_cols; ++j) {
         raw[j] = coefficients[j] / scale_[size_of(j)];
         start -= center_[size_of(j)] * raw[j];
       }
@@ -191,22 +189,21 @@ class DataCost final : public Cost {
 
   // Sums of share * residual, times one, itself and the row, for one target. The shares
   // of the threads and the order of their sum depend on nothing but their number.
-  const Sums& sum_rows(index_t t) {
+  const Sums& sum_rows(Index t) {
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(n_threads_) schedule(static, 1)
 #endif
     for (int thread = 0; thread < n_threads_; ++thread) {
       Sums& mine = sums_[static_cast<std::size_t>(thread)];
       mine.clear();
-      const index_t end = x_.n_rows * (thread + 1) / n_threads_;
-      for (index_t i = x_.n_rows * thread / n_threads_; i < end; ++i)
-        add_row(t, i, mine);
+      const Index end = x_.n_rows * (thread + 1) / n_threads_;
+      for (Index i = x_.n_rows * thread / n_threads_; i < end; ++i) add_row(t, i, mine);
     }
     for (std::size_t k = 1; k < sums_.size(); ++k) sums_.front().add(sums_[k]);
     return sums_.front();
   }
 
-  void add_row(index_t t, index_t i, Sums& sums) const {
+  void add_row(Index t, Index i, Sums& sums) const {
     const double predicted =
         x_.dot_row(i, raw_.data() + t * x_.n_cols) + start_[size_of(t)];
     const double residual = predicted - y_[size_of(i * n_targets_ + t)];
@@ -218,7 +215,7 @@ class DataCost final : public Cost {
 
   RowsOf x_;
   std::vector<double> y_, share_, center_, scale_;
-  index_t n_targets_;
+  Index n_targets_;
   bool has_intercept_;
   int n_threads_;
   std::vector<Sums> sums_;

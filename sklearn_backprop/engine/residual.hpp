@@ -5,9 +5,9 @@
 
 #include <vector>
 
-#include "clones.hpp"
 #include "double_double.hpp"
 #include "rows.hpp"
+#include "simd.hpp"
 #include "threads.hpp"
 
 namespace sklearn_backprop::residual {
@@ -17,7 +17,7 @@ constexpr int kLanes = 8;
 // Sums for one target: sum w r x_j (split in two arrays, so that loops vectorise),
 // sum w r and sum w r^2.
 struct Sums {
-  explicit Sums(index_t n_features)
+  explicit Sums(Index n_features)
       : hi(static_cast<std::size_t>(n_features), 0.0), lo(hi) {}
   std::vector<double> hi, lo;
   DoubleDouble residual, squares;
@@ -35,11 +35,10 @@ struct Sums {
 };
 
 // start - x . b
-SKLEARN_BACKPROP_CLONES inline DoubleDouble subtract_dot(DoubleDouble start,
-                                                         const double* x,
-                                                         const double* b, index_t n) {
+SKB_CLONES inline DoubleDouble subtract_dot(DoubleDouble start, const double* x,
+                                            const double* b, Index n) {
   DoubleDouble lane[kLanes];
-  index_t j = 0;
+  Index j = 0;
   for (; j + kLanes <= n; j += kLanes) {
     for (int l = 0; l < kLanes; ++l) {
       lane[l] = lane[l] + two_product(x[j + l], b[j + l]);
@@ -51,9 +50,9 @@ SKLEARN_BACKPROP_CLONES inline DoubleDouble subtract_dot(DoubleDouble start,
 }
 
 // (hi, lo) += x * factor
-SKLEARN_BACKPROP_CLONES inline void add_multiple(const double* x, DoubleDouble factor,
-                                                 index_t n, double* hi, double* lo) {
-  for (index_t j = 0; j < n; ++j) {
+SKB_CLONES inline void add_multiple(const double* x, DoubleDouble factor, Index n,
+                                    double* hi, double* lo) {
+  for (Index j = 0; j < n; ++j) {
     const DoubleDouble sum = DoubleDouble{hi[j], lo[j]} + factor * x[j];
     hi[j] = sum.hi;
     lo[j] = sum.lo;
@@ -62,14 +61,14 @@ SKLEARN_BACKPROP_CLONES inline void add_multiple(const double* x, DoubleDouble f
 
 // One target's sums over rows [begin, end).
 template <typename T>
-Sums sum_rows(const Rows<T>& x, const Rows<double>& y, index_t target,
-              const double* weight, const double* coef, double intercept, index_t begin,
-              index_t end) {
-  const index_t p = x.n_cols;
+Sums sum_rows(const Rows<T>& x, const Rows<double>& y, Index target,
+              const double* weight, const double* coef, double intercept, Index begin,
+              Index end) {
+  const Index p = x.n_cols;
   Sums sums(p);
   std::vector<double> row(static_cast<std::size_t>(p));
-  for (index_t i = begin; i < end; ++i) {
-    for (index_t j = 0; j < p; ++j) row[static_cast<std::size_t>(j)] = x(i, j);
+  for (Index i = begin; i < end; ++i) {
+    for (Index j = 0; j < p; ++j) row[static_cast<std::size_t>(j)] = x(i, j);
     const DoubleDouble r =
         subtract_dot(two_sum(y(i, target), -intercept), row.data(), coef, p);
     const DoubleDouble weighted = weight == nullptr ? r : r * weight[i];
@@ -82,7 +81,7 @@ Sums sum_rows(const Rows<T>& x, const Rows<double>& y, index_t target,
 
 // total += one target's sums over all rows, shared out over `n_threads`.
 template <typename T>
-void add_rows(const Rows<T>& x, const Rows<double>& y, index_t target,
+void add_rows(const Rows<T>& x, const Rows<double>& y, Index target,
               const double* weight, const double* coef, double intercept, int n_threads,
               Sums& total) {
   std::vector<Sums> shares(static_cast<std::size_t>(n_threads), Sums(x.n_cols));

@@ -1,20 +1,18 @@
 // A view of dense data: any strides, float or double, never copied as a whole.
 #pragma once
 
-#include <cstdint>
+#include "simd.hpp"
 
 namespace sklearn_backprop {
-
-using index_t = std::int64_t;
 
 template <typename T>
 struct Rows {
   const T* data;
-  index_t n_rows, n_cols;
-  index_t row_stride, col_stride;  // in elements
+  Index n_rows, n_cols;
+  Index row_stride, col_stride;  // in elements
 
-  const T* row(index_t i) const { return data + i * row_stride; }
-  double operator()(index_t i, index_t j) const {
+  const T* row(Index i) const { return data + i * row_stride; }
+  double operator()(Index i, Index j) const {
     return static_cast<double>(data[i * row_stride + j * col_stride]);
   }
   // Whether walking along a row is the fast direction in memory.

@@ -1,0 +1,454 @@
+// Bindings of the networks and their trainers; _engine.pyi says what Python sees.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "architecture.hpp"
+#include "trainer.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace sklearn_backprop {
+namespace {
+
+template <typename T, int n_dims>
+using Array = nb::ndarray<T, nb::ndim<n_dims>, nb::c_contig, nb::device::cpu>;
+
+// A NumPy array that owns the vector.
+template <typename T>
+nb::ndarray<nb::numpy, T> to_array(std::vector<T> values,
+                                   const std::vector<std::size_t>& shape) {
+  auto held = std::make_unique<std::vector<T>>(std::move(values));
+  T* data = held->data();
+  nb::capsule owner(held.get(), [](void* p) noexcept {
+    std::unique_ptr<std::vector<T>>(static_cast<std::vector<T>*>(p));
+  });
+  held.release();  // the capsule's now
+  return nb::ndarray<nb::numpy, T>(data, shape.size(), shape.data(), owner);
+}
+
+std::vector<std::size_t> shape_of(Index n) { return {static_cast<std::size_t>(n)}; }
+std::vector<std::size_t> shape_of(Index n, Index k) {
+  return {static_cast<std::size_t>(n), static_cast<std::size_t>(k)};
+}
+
+void require(bool is_true, const std::string& message) {
+  if (!is_true) throw nb::value_error(message.c_str());
+}
+
+void require_size(const char* name, std::size_t got, Index expected) {
+  require(Index(got) == expected, std::string(name) + " has " + std::to_string(got) +
+                                      " elements, expected " +
+                                      std::to_string(expected) + ".");
+}
+
+// ---- X: an array, or a SciPy CSR matrix or array -----------------------------------
+
+template <typename T>
+class InputMatrix {
+ public:
+  InputMatrix(const nb::handle& X, Index n_columns) {
+    if (nb::hasattr(X, "indptr")) {
+      take_csr(X);
+    } else {
+      take_dense(X);
+    }
+    require(rows_ > 0, "X has no rows.");
+    require(columns_ == n_columns, "X has " + std::to_string(columns_) +
+                                       " columns, the network reads " +
+                                       std::to_string(n_columns) + ".");
+    if (csr_.values != nullptr) check_columns();
+  }
+  InputMatrix(const InputMatrix&) = delete;
+  InputMatrix& operator=(const InputMatrix&) = delete;
+
+  Index rows() const { return rows_; }
+  Rows<T> view() const {
+    Rows<T> x(Matrix<const T>{dense_, rows_, columns_, columns_});
+    if (dense_ == nullptr) x.csr = &csr_;
+    return x;
+  }
+
+ private:
+  template <typename A>
+  A take(const nb::handle& object, const char* what) {
+    A array;
+    if (!nb::try_cast(object, array, false)) {
+      throw nb::type_error(
+          (std::string(what) + " must be C-contiguous, of the network's dtype.")
+              .c_str());
+    }
+    kept_.push_back(nb::borrow(object));
+    return array;
+  }
+
+  void take_dense(const nb::handle& X) {
+    const auto array = take<Array<const T, 2>>(X, "X");
+    dense_ = array.data();
+    rows_ = Index(array.shape(0));
+    columns_ = Index(array.shape(1));
+  }
+
+  void take_csr(const nb::handle& X) {
+    require(nb::cast<std::string>(X.attr("format")) == "csr",
+            "A sparse X must be in CSR format.");
+    const nb::object shape = X.attr("shape");
+    rows_ = nb::cast<Index>(shape[0]);
+    columns_ = nb::cast<Index>(shape[1]);
+    const auto values = take<Array<const T, 1>>(X.attr("data"), "X.data");
+    csr_.values = values.size() > 0 ? values.data() : &nothing_;
+    const nb::object indices = X.attr("indices"), starts = X.attr("indptr");
+    csr_.has_wide_indices = nb::isinstance<Array<const std::int64_t, 1>>(starts);
+    Index n_starts = 0;
+    if (csr_.has_wide_indices) {
+      n_starts = take_indices<std::int64_t>(indices, starts, values.size());
+    } else {
+      n_starts = take_indices<std::int32_t>(indices, starts, values.size());
+    }
+    require_size("X.indptr", static_cast<std::size_t>(n_starts), rows_ + 1);
+  }
+
+  template <typename Int>
+  Index take_indices(const nb::object& indices, const nb::object& starts,
+                     std::size_t n_values) {
+    const auto column = take<Array<const Int, 1>>(indices, "X.indices");
+    const auto start = take<Array<const Int, 1>>(starts, "X.indptr");
+    csr_.columns = column.data();
+    csr_.starts = start.data();
+    bool is_sorted = start.size() > 0 && start(0) == 0;
+    for (std::size_t i = 1; i < start.size(); ++i) {
+      is_sorted = is_sorted && start(i - 1) <= start(i);
+    }
+    require(is_sorted, "X.indptr is not that of a CSR matrix.");
+    const auto end = static_cast<std::size_t>(start(start.size() - 1));
+    require(end <= n_values && end <= column.size(), "X has lost stored elements.");
+    return Index(start.size());
+  }
+
+  void check_columns() const {
+    for (Index i = 0; i < rows_; ++i) {
+      csr_.for_row(i, [&](Index column, T) {
+        require(column >= 0 && column < columns_, "X.indices has one out of range.");
+      });
+    }
+  }
+
+  std::vector<nb::object> kept_;
+  Csr<T> csr_;
+  const T* dense_ = nullptr;
+  T nothing_ = T(0);
+  Index rows_ = 0, columns_ = 0;
+};
+
+void look_for_signals() {
+  const nb::gil_scoped_acquire acquire;
+  if (PyErr_CheckSignals() != 0) throw nb::python_error();
+}
+
+// ---- Networks ----------------------------------------------------------------------
+
+template <typename T>
+using Weights = std::optional<Array<const T, 1>>;
+
+template <typename T>
+Data<T> data_of(const Network<T>& network, const InputMatrix<T>& X,
+                const Array<const T, 2>& Y, const Weights<T>& weight) {
+  require(Index(Y.shape(0)) == X.rows() && Index(Y.shape(1)) == network.n_outputs(),
+          "Y must have one row per row of X and " +
+              std::to_string(network.n_outputs()) + " columns.");
+  Data<T> data;
+  data.x = X.view();
+  data.y = Y.data();
+  if (weight.has_value()) {
+    require_size("sample_weight", weight->size(), X.rows());
+    data.weight = weight->data();
+  }
+  return data;
+}
+
+template <typename T>
+void check_parameters(const Network<T>& network, std::size_t n_theta,
+                      std::size_t n_running) {
+  require_size("theta", n_theta, network.n_parameters());
+  require_size("running", n_running, network.n_running());
+}
+
+template <typename T>
+std::shared_ptr<Network<T>> make_network(const nb::sequence& layers,
+                                         const std::string& loss,
+                                         const std::string& link,
+                                         double loss_parameter) {
+  Architecture<T> architecture;
+  Chain<T> chain = architecture.chain(layers);
+  return std::make_shared<Network<T>>(
+      std::move(chain), losses::make_loss<T>({loss, link}, T(loss_parameter)),
+      architecture.n_running());
+}
+
+template <typename T>
+Pass<T> prediction_pass(const T* theta, const T* running) {
+  Pass<T> pass;
+  pass.theta = theta;
+  pass.running = running;
+  return pass;
+}
+
+template <typename T>
+nb::ndarray<nb::numpy, T> outputs(const Network<T>& network,
+                                  const Array<const T, 1>& theta,
+                                  const Array<const T, 1>& running, nb::handle X,
+                                  bool applies_link, int n_threads) {
+  check_parameters(network, theta.size(), running.size());
+  const InputMatrix<T> input(X, network.n_inputs());
+  const Index n = input.rows(), k = network.n_outputs();
+  std::vector<T> result(static_cast<std::size_t>(n * k));
+  {
+    const nb::gil_scoped_release release;
+    Data<T> data;
+    data.x = input.view();
+    Walker<T> walker(network, n, false, n_threads);
+    walker.outputs(prediction_pass(theta.data(), running.data()), data,
+                   Selection{nullptr, 0, n}, [&](Index begin, Matrix<T> f) {
+                     if (applies_link) network.apply_link(f);
+                     std::copy_n(f.data, f.rows * k, result.data() + begin * k);
+                   });
+  }
+  return to_array(std::move(result), shape_of(n, k));
+}
+
+template <typename T>
+double evaluate(const Network<T>& network, const Array<const T, 1>& theta,
+                const Array<const T, 1>& running, nb::handle X,
+                const Array<const T, 2>& Y, const Weights<T>& weight, int n_threads) {
+  check_parameters(network, theta.size(), running.size());
+  const InputMatrix<T> input(X, network.n_inputs());
+  const Data<T> data = data_of(network, input, Y, weight);
+  const nb::gil_scoped_release release;
+  const Selection rows{nullptr, 0, input.rows()};
+  std::vector<T> share;
+  row_shares(data, rows, share);
+  Pass<T> pass = prediction_pass(theta.data(), running.data());
+  pass.row_share = share.data();
+  return Walker<T>(network, rows.count, false, n_threads).value(pass, data, rows);
+}
+
+template <typename T>
+std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
+    const Network<T>& network, const Array<const T, 1>& theta, nb::handle X,
+    const Array<const T, 2>& Y, const Weights<T>& weight, double alpha,
+    std::optional<double> total_weight, std::optional<std::uint64_t> seed,
+    std::uint64_t step, int n_threads) {
+  require_size("theta", theta.size(), network.n_parameters());
+  const InputMatrix<T> input(X, network.n_inputs());
+  const Data<T> data = data_of(network, input, Y, weight);
+  std::vector<T> gradient(theta.size());
+  double value = 0;
+  {
+    const nb::gil_scoped_release release;
+    const Selection rows{nullptr, 0, input.rows()};
+    std::vector<T> share;
+    const double weight_here = row_shares(data, rows, share);
+    Pass<T> pass;
+    pass.theta = theta.data();
+    pass.gradient = gradient.data();
+    pass.row_share = share.data();
+    pass.is_training = true;
+    pass.drops_units = seed.has_value();
+    pass.seed = seed.value_or(0);
+    pass.step = step;
+    Walker<T> walker(network, rows.count, true, n_threads);
+    SignalPoll poll;
+    value = walker.value_and_gradient(pass, data, rows, nullptr,
+                                      [&] { poll(look_for_signals); });
+    const double factor = alpha / total_weight.value_or(weight_here);
+    value += 0.5 * factor *
+             add_penalty(network.segments(), factor, theta.data(), gradient.data());
+  }
+  return {value, to_array(std::move(gradient), shape_of(network.n_parameters()))};
+}
+
+// ---- Trainers ----------------------------------------------------------------------
+
+nb::object to_dict(const Records& records, RecordMode mode, Index n_columns) {
+  if (mode == RecordMode::none) return nb::none();
+  const auto n = Index(records.global_norm.size());
+  nb::dict result;
+  auto put = [&](const char* key, const std::vector<double>& values, bool per_column) {
+    result[key] = to_array(std::vector<double>(values),
+                           per_column ? shape_of(n, n_columns) : shape_of(n));
+  };
+  put("gradient_norm", records.gradient_norm, true);
+  put("gradient_norm_max", records.gradient_norm_max, true);
+  put("update_ratio", records.update_ratio, true);
+  put("dead_fraction", records.dead_fraction, true);
+  put("saturated_fraction", records.saturated_fraction, true);
+  put("clipped_fraction", records.clipped_fraction, false);
+  put("global_norm", records.global_norm, false);
+  return result;
+}
+
+using Order = std::optional<Array<const std::int64_t, 1>>;
+
+Selection selection_of(const Order& order, Index n_rows) {
+  if (!order.has_value()) return {nullptr, 0, n_rows};
+  const std::int64_t* first = order->data();
+  const bool fits = std::all_of(first, first + order->size(), [=](std::int64_t row) {
+    return row >= 0 && row < n_rows;
+  });
+  require(fits, "order has a row that X has not.");
+  return {first, 0, Index(order->size())};
+}
+
+template <typename T>
+nb::dict train_epoch(Trainer<T>& trainer, const Array<T, 1>& theta,
+                     const Array<T, 1>& running, nb::handle X,
+                     const Array<const T, 2>& Y, const Weights<T>& weight,
+                     const Order& order, Index batch_size, double learning_rate,
+                     double alpha, std::optional<double> total_weight,
+                     std::optional<double> clip, const std::string& clip_mode,
+                     const std::optional<std::string>& record, std::uint64_t seed,
+                     int n_threads) {
+  const Network<T>& network = trainer.network();
+  check_parameters(network, theta.size(), running.size());
+  require(batch_size > 0, "batch_size must be positive.");
+  const InputMatrix<T> input(X, network.n_inputs());
+  const Data<T> data = data_of(network, input, Y, weight);
+  const Selection rows = selection_of(order, input.rows());
+  EpochSettings settings;
+  settings.batch_size = std::min(batch_size, std::max<Index>(1, rows.count));
+  settings.learning_rate = learning_rate;
+  settings.alpha = alpha;
+  settings.seed = seed;
+  settings.n_threads = n_threads;
+  if (clip.has_value()) settings.clip = {clipping::mode_of(clip_mode), *clip};
+  if (record.has_value()) settings.record = record_mode_of(*record);
+  EpochResult result;
+  {
+    const nb::gil_scoped_release release;
+    settings.total_weight = total_weight.value_or(weight_of(data, rows));
+    result = trainer.train_epoch(theta.data(), running.data(), data, rows, settings,
+                                 look_for_signals);
+  }
+  nb::dict epoch;
+  epoch["loss"] = result.loss;
+  epoch["n_steps"] = result.n_steps;
+  epoch["status"] = result.status;
+  epoch["layer"] = result.layer;
+  epoch["records"] = to_dict(result.records, settings.record, network.n_columns());
+  return epoch;
+}
+
+template <typename T>
+nb::dict get_state(Trainer<T>& trainer) {
+  nb::dict state;
+  state["t"] = trainer.state().t;
+  state["moments"] =
+      to_array(std::vector<T>(trainer.state().moments),
+               shape_of(trainer.n_moments(), trainer.network().n_parameters()));
+  return state;
+}
+
+template <typename T>
+void set_state(Trainer<T>& trainer, const nb::dict& state) {
+  const auto moments = nb::cast<Array<const T, 2>>(state["moments"], false);
+  require(Index(moments.shape(0)) == trainer.n_moments() &&
+              Index(moments.shape(1)) == trainer.network().n_parameters(),
+          "The state is that of another optimizer or network.");
+  trainer.state().t = nb::cast<std::int64_t>(state["t"]);
+  trainer.state().moments.assign(moments.data(), moments.data() + moments.size());
+}
+
+// ---- Classes -----------------------------------------------------------------------
+
+template <typename T>
+void bind_trainer(nb::module_& m, const std::string& dtype) {
+  nb::class_<Trainer<T>>(m, ("Trainer" + dtype).c_str())
+      .def("train_epoch", &train_epoch<T>, "theta"_a.noconvert(),
+           "running"_a.noconvert(), "X"_a, "Y"_a.noconvert(),
+           "sample_weight"_a.noconvert() = nb::none(),
+           "order"_a.noconvert() = nb::none(), nb::kw_only(), "batch_size"_a,
+           "learning_rate"_a, "alpha"_a = 0.0, "total_weight"_a = nb::none(),
+           "clip"_a = nb::none(), "clip_mode"_a = "norm", "record"_a = nb::none(),
+           "seed"_a = 0, "n_threads"_a = 1)
+      .def("get_state", &get_state<T>)
+      .def("set_state", &set_state<T>, "state"_a);
+}
+
+template <typename T>
+std::shared_ptr<Trainer<T>> make_trainer(std::shared_ptr<Network<T>> network,
+                                         const std::string& optimizer, double momentum,
+                                         bool nesterov, double beta_1, double beta_2,
+                                         double epsilon, double decay,
+                                         double weight_decay) {
+  const optimizers::Settings settings{momentum, nesterov, beta_1,      beta_2,
+                                      epsilon,  decay,    weight_decay};
+  return std::make_shared<Trainer<T>>(std::move(network), optimizer, settings);
+}
+
+template <typename T>
+void bind_network_of(nb::module_& m, const std::string& dtype) {
+  using Vector = Array<const T, 1>;
+  const optimizers::Settings usual;
+  nb::class_<Network<T>>(m, ("Network" + dtype).c_str())
+      .def(nb::new_(&make_network<T>), "layers"_a, nb::kw_only(), "loss"_a, "link"_a,
+           "loss_parameter"_a = 0.0)
+      .def_prop_ro("n_inputs", &Network<T>::n_inputs)
+      .def_prop_ro("n_outputs", &Network<T>::n_outputs)
+      .def_prop_ro("n_parameters", &Network<T>::n_parameters)
+      .def_prop_ro("n_running", &Network<T>::n_running)
+      .def_prop_ro("n_weight_layers", &Network<T>::n_columns)
+      .def(
+          "predict",
+          [](const Network<T>& network, const Vector& theta, const Vector& running,
+             nb::handle X, int n_threads) {
+            return outputs<T>(network, theta, running, X, true, n_threads);
+          },
+          "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a, nb::kw_only(),
+          "n_threads"_a = 1)
+      .def(
+          "raw_outputs",
+          [](const Network<T>& network, const Vector& theta, const Vector& running,
+             nb::handle X, int n_threads) {
+            return outputs<T>(network, theta, running, X, false, n_threads);
+          },
+          "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a, nb::kw_only(),
+          "n_threads"_a = 1)
+      .def("loss", &evaluate<T>, "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a,
+           "Y"_a.noconvert(), "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),
+           "n_threads"_a = 1)
+      .def("value_and_gradient", &value_and_gradient<T>, "theta"_a.noconvert(), "X"_a,
+           "Y"_a.noconvert(), "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),
+           "alpha"_a = 0.0, "total_weight"_a = nb::none(), "seed"_a = nb::none(),
+           "step"_a = 0, "n_threads"_a = 1)
+      .def("trainer", &make_trainer<T>, "optimizer"_a, nb::kw_only(),
+           "momentum"_a = usual.momentum, "nesterov"_a = usual.nesterov,
+           "beta_1"_a = usual.beta_1, "beta_2"_a = usual.beta_2,
+           "epsilon"_a = usual.epsilon, "decay"_a = usual.decay,
+           "weight_decay"_a = usual.weight_decay);
+}
+
+}  // namespace
+
+void bind_network(nb::module_& m) {
+  m.def("activation_names", &activations::names);
+  m.def("loss_links", &losses::loss_links);
+  m.def("optimizer_names", &optimizers::names);
+  bind_trainer<float>(m, "Float32");
+  bind_trainer<double>(m, "Float64");
+  bind_network_of<float>(m, "Float32");
+  bind_network_of<double>(m, "Float64");
+}
+
+}  // namespace sklearn_backprop

@@ -1,0 +1,208 @@
+// Optimizers on flat vectors. Each is one rule: from an element of the gradient, its
+// moments and the rates to the step that theta takes. To add one, write its struct and
+// append it to `Optimizers`.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "segments.hpp"
+
+namespace sklearn_backprop::optimizers {
+
+struct Settings {
+  double momentum = 0.9;
+  bool nesterov = true;
+  double beta_1 = 0.9;
+  double beta_2 = 0.999;
+  double epsilon = 1e-8;
+  double decay = 0.9;
+  double weight_decay = 0.0;
+};
+
+// The step of one element; `a` and `b` are its moments, those the rule has.
+struct HeavyBall {
+  static constexpr const char* name = "sgd";
+  static constexpr Index n_moments = 1;
+  template <typename T>
+  struct Rule {
+    T momentum, rate;
+    Rule(const Settings& s, double rate_, std::int64_t)
+        : momentum(T(s.momentum)), rate(T(rate_)) {}
+    SKB_INLINE T step(T g, T& a, T&) const {
+      a = momentum * a - rate * g;
+      return a;
+    }
+  };
+};
+
+// Nesterov's momentum in the form of Sutskever et al. (2013)
+struct Nesterov {
+  static constexpr const char* name = "sgd";
+  static constexpr Index n_moments = 1;
+  template <typename T>
+  struct Rule {
+    T momentum, rate;
+    Rule(const Settings& s, double rate_, std::int64_t)
+        : momentum(T(s.momentum)), rate(T(rate_)) {}
+    SKB_INLINE T step(T g, T& a, T&) const {
+      a = momentum * a - rate * g;
+      return momentum * a - rate * g;
+    }
+  };
+};
+
+// Kingma and Ba (2015), the form before their section 2.1's: epsilon beside sqrt(v)
+struct Adam {
+  static constexpr const char* name = "adam";
+  static constexpr Index n_moments = 2;
+  template <typename T>
+  struct Rule {
+    T beta_1, rest_1, beta_2, rest_2, epsilon, rate;
+    Rule(const Settings& s, double rate_, std::int64_t t)
+        : beta_1(T(s.beta_1)),
+          rest_1(T(1 - s.beta_1)),
+          beta_2(T(s.beta_2)),
+          rest_2(T(1 - s.beta_2)),
+          epsilon(T(s.epsilon)),
+          rate(T(rate_ * std::sqrt(1 - std::pow(s.beta_2, double(t))) /
+                 (1 - std::pow(s.beta_1, double(t))))) {}
+    SKB_INLINE T step(T g, T& a, T& b) const {
+      a = beta_1 * a + rest_1 * g;
+      b = beta_2 * b + rest_2 * (g * g);
+      return -rate * a / (std::sqrt(b) + epsilon);
+    }
+  };
+};
+
+// Loshchilov and Hutter (2019); the decay of weights is in `update`.
+struct AdamW : Adam {
+  static constexpr const char* name = "adamw";
+};
+
+// Duchi, Hazan and Singer (2011)
+struct Adagrad {
+  static constexpr const char* name = "adagrad";
+  static constexpr Index n_moments = 1;
+  template <typename T>
+  struct Rule {
+    T epsilon, rate;
+    Rule(const Settings& s, double rate_, std::int64_t)
+        : epsilon(T(s.epsilon)), rate(T(rate_)) {}
+    SKB_INLINE T step(T g, T& a, T&) const {
+      a += g * g;
+      return -rate * g / (std::sqrt(a) + epsilon);
+    }
+  };
+};
+
+// Tieleman and Hinton (2012)
+struct RmsProp {
+  static constexpr const char* name = "rmsprop";
+  static constexpr Index n_moments = 1;
+  template <typename T>
+  struct Rule {
+    T decay, rest, epsilon, rate;
+    Rule(const Settings& s, double rate_, std::int64_t)
+        : decay(T(s.decay)),
+          rest(T(1 - s.decay)),
+          epsilon(T(s.epsilon)),
+          rate(T(rate_)) {}
+    SKB_INLINE T step(T g, T& a, T&) const {
+      a = decay * a + rest * (g * g);
+      return -rate * g / (std::sqrt(a) + epsilon);
+    }
+  };
+};
+
+using Optimizers = std::tuple<HeavyBall, Nesterov, Adam, AdamW, Adagrad, RmsProp>;
+
+// theta += step - shrink * theta over n elements; the change is left in place of the
+// gradient, for those who want to measure it.
+template <typename Rule, typename T>
+SKB_CLONES void update(Rule rule, T shrink, Index n, T* g, T* a, T* b, T* theta) {
+  SKB_INDEPENDENT
+  for (Index i = 0; i < n; ++i) {
+    const T step = rule.step(g[i], a[i], b[i]);
+    const T change = step - shrink * theta[i];
+    theta[i] += change;
+    g[i] = change;
+  }
+}
+
+// Moments of every parameter and the number of steps made.
+template <typename T>
+struct State {
+  std::int64_t t = 0;
+  std::vector<T> moments;
+};
+
+template <typename T>
+class Optimizer {
+ public:
+  virtual ~Optimizer() = default;
+  virtual Index n_moments() const = 0;
+  // One step; state.t counts it already. The gradient becomes the change of theta.
+  virtual void step(State<T>& state, double rate, const std::vector<Segment>& segments,
+                    T* gradient, T* theta) const = 0;
+};
+
+template <typename Kind, typename T>
+class OptimizerOf : public Optimizer<T> {
+ public:
+  explicit OptimizerOf(const Settings& settings) : settings_(settings) {}
+  Index n_moments() const override { return Kind::n_moments; }
+  void step(State<T>& state, double rate, const std::vector<Segment>& segments,
+            T* gradient, T* theta) const override {
+    const Rule rule(settings_, rate, state.t);
+    const Index n = segments.back().end;
+    T* a = state.moments.data();
+    T* b = a + (Kind::n_moments - 1) * n;
+    const T decay = T(rate * settings_.weight_decay);
+    if (decay == T(0)) return update<Rule, T>(rule, decay, n, gradient, a, b, theta);
+    for (const Segment& segment : segments) {
+      const Index at = segment.begin;
+      update<Rule, T>(rule, segment.is_penalised() ? decay : T(0), segment.size(),
+                      gradient + at, a + at, b + at, theta + at);
+    }
+  }
+
+ private:
+  using Rule = typename Kind::template Rule<T>;
+
+  Settings settings_;
+};
+
+inline std::vector<std::string> names() {
+  std::vector<std::string> all;
+  std::apply([&](auto... kind) { (all.emplace_back(decltype(kind)::name), ...); },
+             Optimizers{});
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+template <typename T>
+std::unique_ptr<Optimizer<T>> make_optimizer(const std::string& name,
+                                             Settings settings) {
+  if (name != AdamW::name) settings.weight_decay = 0;
+  std::unique_ptr<Optimizer<T>> made;
+  auto make = [&](auto kind) {
+    using Kind = decltype(kind);
+    // Two rules answer to "sgd"; the setting chooses.
+    const bool is_chosen = !std::is_same_v<Kind, HeavyBall> || !settings.nesterov;
+    if (made == nullptr && name == Kind::name && is_chosen) {
+      made = std::make_unique<OptimizerOf<Kind, T>>(settings);
+    }
+  };
+  std::apply([&](auto... kind) { (make(kind), ...); }, Optimizers{});
+  if (made == nullptr) throw std::invalid_argument("Unknown optimizer '" + name + "'.");
+  return made;
+}
+
+}  // namespace sklearn_backprop::optimizers

@@ -1,0 +1,516 @@
+"""The engine's gradients against central differences, and its equivalences."""
+
+import importlib.util
+import itertools
+import pathlib
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy import special
+
+from sklearn_backprop.engine import _engine
+
+_spec = importlib.util.spec_from_file_location(
+    "engine_architectures", pathlib.Path(__file__).with_name("architectures.py")
+)
+architectures = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(architectures)
+make_layers, start = architectures.make_layers, architectures.start
+
+PARAMETERS = {"huber": 0.8, "quantile": 0.3}
+N_ROWS, N_FEATURES = 11, 4
+
+
+def make_network(layers, loss, link, dtype="64"):
+    cls = {"64": _engine.NetworkFloat64, "32": _engine.NetworkFloat32}[dtype]
+    return cls(layers, loss=loss, link=link, loss_parameter=PARAMETERS.get(loss, 0.0))
+
+
+def make_data(loss, link, n_outputs, seed=0, n_rows=N_ROWS):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, N_FEATURES))
+    X[rng.random(X.shape) < 0.3] = 0.0
+    if link == "softmax":
+        Y = np.eye(n_outputs)[rng.integers(n_outputs, size=n_rows)]
+    elif link == "sigmoid":
+        Y = rng.integers(2, size=(n_rows, n_outputs)).astype(float)
+    elif loss == "poisson":
+        Y = rng.poisson(2.0, size=(n_rows, n_outputs)).astype(float)
+    else:
+        Y = rng.normal(size=(n_rows, n_outputs))
+    weight = rng.integers(0, 4, size=n_rows).astype(float)
+    return X, np.ascontiguousarray(Y), weight
+
+
+def directional_difference(value, theta, direction):
+    """Derivative along a direction: central differences, extrapolated once."""
+
+    def central(h):
+        return (value(theta + h * direction) - value(theta - h * direction)) / (2 * h)
+
+    h = 1e-3
+    return (4 * central(h / 2) - central(h)) / 3
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+@pytest.mark.parametrize("residual", [None, "add", "concat"])
+@pytest.mark.parametrize("loss_link", _engine.loss_links(), ids="-".join)
+@pytest.mark.parametrize("activation", _engine.activation_names())
+def test_gradient_is_that_of_the_objective(
+    activation, loss_link, residual, normalization, weighted
+):
+    layers, n, n_running = make_layers(
+        N_FEATURES,
+        (5, 3, 3),
+        3,
+        activation,
+        residual=residual,
+        block_size=2,
+        normalization=normalization,
+    )
+    network = make_network(layers, *loss_link)
+    assert network.n_parameters == n
+    assert network.n_running == n_running
+    assert network.n_weight_layers == 4
+    X, Y, weight = make_data(*loss_link, 3)
+    theta, _ = start(n, n_running, scale=0.4)
+    options = {"alpha": 0.3, "total_weight": 50.0}
+    weight = weight if weighted else None
+
+    def value(at):
+        return network.value_and_gradient(at, X, Y, weight, **options)[0]
+
+    _, gradient = network.value_and_gradient(theta, X, Y, weight, **options)
+    # Kinks lie somewhere: of several directions the median error is away from them.
+    rng = np.random.default_rng(1)
+    errors = []
+    for _ in range(5):
+        direction = rng.normal(size=n) / np.sqrt(n)
+        expected = directional_difference(value, theta, direction)
+        size = np.linalg.norm(gradient) * np.linalg.norm(direction)
+        errors.append(abs(gradient @ direction - expected) / size)
+    assert np.median(errors) < 1e-7
+
+
+@pytest.mark.parametrize("residual", [None, "add", "concat"])
+def test_gradient_with_dropout_is_that_of_the_masked_network(residual):
+    layers, n, _ = make_layers(
+        N_FEATURES, (6, 6), 2, "gelu", residual=residual, dropout=0.4
+    )
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, weight = make_data("squared_error", "identity", 2)
+    theta, _ = start(n, 0)
+
+    def evaluate(at):
+        return network.value_and_gradient(at, X, Y, weight, seed=3, step=7)
+
+    value, gradient = evaluate(theta)
+    assert value != network.value_and_gradient(theta, X, Y, weight)[0]
+    assert value != network.value_and_gradient(theta, X, Y, weight, seed=3, step=8)[0]
+    direction = np.random.default_rng(0).normal(size=n)
+    expected = directional_difference(lambda at: evaluate(at)[0], theta, direction)
+    np.testing.assert_allclose(gradient @ direction, expected, rtol=1e-7)
+
+
+ACTIVATIONS = {
+    "identity": lambda z: z,
+    "logistic": special.expit,
+    "tanh": np.tanh,
+    "relu": lambda z: np.maximum(z, 0),
+    "leaky_relu": lambda z: np.where(z > 0, z, 0.01 * z),
+    "elu": lambda z: np.where(z > 0, z, np.expm1(np.minimum(z, 0))),
+    "selu": lambda z: 1.0507009873554805
+    * np.where(z > 0, z, 1.6732632423543772 * np.expm1(np.minimum(z, 0))),
+    "softplus": lambda z: np.logaddexp(0, z),
+    "gelu": lambda z: z * special.ndtr(z),
+    "silu": lambda z: z * special.expit(z),
+    "mish": lambda z: z * np.tanh(np.logaddexp(0, z)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["32", "64"])
+@pytest.mark.parametrize("name", _engine.activation_names())
+def test_activations_are_their_formulas(name, dtype):
+    layers = [
+        {"kind": "dense", "n_in": 1, "n_out": 1, "W": 0, "b": 1},
+        {"kind": "activation", "name": name, "width": 1},
+        {"kind": "dense", "n_in": 1, "n_out": 1, "W": 2, "b": 3},
+    ]
+    network = make_network(layers, "squared_error", "identity", dtype)
+    grid = np.concatenate([np.linspace(-30, 30, 4001), np.logspace(-12, 4, 400)])
+    z = np.concatenate([grid, -grid, [0.0]])[:, None]
+    z = np.ascontiguousarray(z, dtype=f"float{dtype}")
+    theta = np.array([1, 0, 1, 0], dtype=z.dtype)
+    got = network.raw_outputs(theta, np.zeros(0, z.dtype), z)
+    expected = ACTIVATIONS[name](z.astype(np.float64))
+    rtol = 1e-13 if dtype == "64" else 2e-6
+    # Far down the tail of gelu, exp(-z^2/2) loses as many digits as z^2 has.
+    tiny = 1e-18 if dtype == "64" else 1e-10
+    np.testing.assert_allclose(got, expected, rtol=rtol, atol=tiny)
+
+
+@pytest.mark.parametrize("loss_link", _engine.loss_links(), ids="-".join)
+@pytest.mark.parametrize("dtype", ["32", "64"])
+def test_losses_stay_finite_for_large_outputs(loss_link, dtype):
+    if loss_link[0] == "poisson":
+        pytest.skip("exp(1e4) is infinite")
+    layers, n, _ = make_layers(3, (), 3, "relu")
+    network = make_network(layers, *loss_link, dtype)
+    theta = np.concatenate([np.eye(3).ravel(), np.zeros(3)]).astype(f"float{dtype}")
+    X = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [0, 0, 0]], dtype=theta.dtype)
+    Y = np.eye(3, dtype=theta.dtype)
+    value, gradient = network.value_and_gradient(theta, X, Y)
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(gradient))
+    assert np.all(np.isfinite(network.predict(theta, theta[:0], X)))
+    if loss_link == ("log_loss", "softmax"):
+        expected = (0 + np.log(2) + np.log(3)) / 3
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("residual", [None, "add", "concat"])
+@pytest.mark.parametrize("widths", [(4,), (6, 3)])
+def test_sparse_rows_are_dense_rows(residual, widths, wide):
+    layers, n, _ = make_layers(N_FEATURES, widths, 2, "tanh", residual=residual)
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, weight = make_data("squared_error", "identity", 2)
+    S = sp.csr_array(X)
+    if wide:
+        S.indices, S.indptr = S.indices.astype(np.int64), S.indptr.astype(np.int64)
+    theta, running = start(n, 0)
+    for method in (network.value_and_gradient,):
+        for got, expected in zip(
+            method(theta, S, Y, weight), method(theta, X, Y, weight), strict=True
+        ):
+            np.testing.assert_allclose(got, expected, rtol=1e-13, atol=1e-15)
+    np.testing.assert_allclose(
+        network.predict(theta, running, S), network.predict(theta, running, X)
+    )
+    order = np.random.default_rng(0).permutation(N_ROWS)
+    trained = []
+    for data in (X, S):
+        at = theta.copy()
+        network.trainer("adam").train_epoch(
+            at, running, data, Y, weight, order, batch_size=4, learning_rate=0.01
+        )
+        trained.append(at)
+    np.testing.assert_allclose(*trained, rtol=1e-10)
+
+
+def train(network, theta, running, data, optimizer="adam", n_epochs=3, **options):
+    """Return (theta, running, epochs) after training on shuffled mini-batches."""
+    theta, running = theta.copy(), running.copy()
+    trainer = network.trainer(optimizer)
+    X, Y, weight = data
+    epochs = []
+    for epoch in range(n_epochs):
+        order = np.random.default_rng(epoch).permutation(len(Y))
+        settings = {"batch_size": 32, "learning_rate": 0.01, "alpha": 0.1, **options}
+        epochs.append(
+            trainer.train_epoch(theta, running, X, Y, weight, order, **settings)
+        )
+    return theta, running, epochs
+
+
+DEEP = list(
+    itertools.product([None, "add", "concat"], [None, "batch", "layer"], ["32", "64"])
+)
+
+
+@pytest.mark.parametrize(("residual", "normalization", "dtype"), DEEP)
+def test_recording_changes_no_bit(residual, normalization, dtype):
+    layers, n, n_running = make_layers(
+        N_FEATURES,
+        (17, 9),
+        3,
+        "relu",
+        residual=residual,
+        normalization=normalization,
+        dropout=0.2,
+    )
+    network = make_network(layers, "log_loss", "softmax", dtype)
+    data = [
+        array.astype(f"float{dtype}")
+        for array in make_data("log_loss", "softmax", 3, n_rows=150)
+    ]
+    theta, running = start(n, n_running, dtype=f"float{dtype}")
+    runs = [
+        train(network, theta, running, data, record=record, clip=0.5, seed=5)
+        for record in (None, "epoch", "batch", None)
+    ]
+    for other in runs[1:]:
+        np.testing.assert_array_equal(runs[0][0], other[0])
+        np.testing.assert_array_equal(runs[0][1], other[1])
+        for mine, theirs in zip(runs[0][2], other[2], strict=True):
+            assert mine["loss"] == theirs["loss"]
+    assert not np.array_equal(runs[0][0], theta)
+
+
+def test_records_of_one_step():
+    layers, n, _ = make_layers(N_FEATURES, (5,), 1, "relu")
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, _ = make_data("squared_error", "identity", 1)
+    theta, running = start(n, 0)
+    theta[20:25] = [0, 0, -100, 0, -100]  # the biases of units 2 and 4 silence them
+    _, gradient = network.value_and_gradient(theta, X, Y, alpha=0.3)
+    after = theta.copy()
+    epoch = network.trainer("sgd", momentum=0.0).train_epoch(
+        after,
+        running,
+        X,
+        Y,
+        batch_size=N_ROWS,
+        learning_rate=0.1,
+        alpha=0.3,
+        clip=1e-3,
+        record="batch",
+    )
+    records = epoch["records"]
+    weights = [slice(0, 20), slice(25, 30)]
+    norms = [np.linalg.norm(gradient[w]) for w in weights]
+    np.testing.assert_allclose(records["gradient_norm"], [norms], rtol=1e-12)
+    np.testing.assert_allclose(records["gradient_norm_max"], [norms], rtol=1e-12)
+    ratios = [
+        np.linalg.norm(after[w] - theta[w]) / np.linalg.norm(after[w]) for w in weights
+    ]
+    np.testing.assert_allclose(records["update_ratio"], [ratios], rtol=1e-9)
+    np.testing.assert_allclose(records["global_norm"], [np.linalg.norm(gradient)])
+    np.testing.assert_array_equal(records["clipped_fraction"], [1.0])
+    np.testing.assert_array_equal(records["dead_fraction"], [[0.4, np.nan]])
+    np.testing.assert_array_equal(records["saturated_fraction"], [[0.0, np.nan]])
+    np.testing.assert_allclose(np.linalg.norm(after - theta), 0.1 * 1e-3, rtol=1e-9)
+
+
+def numpy_step(optimizer, theta, g, moments, t, is_weight):
+    """Steps as their papers write them."""
+    rate, beta_1, beta_2, epsilon = 0.05, 0.9, 0.999, 1e-8
+    if optimizer in ("sgd", "nesterov"):
+        moments[0] = 0.9 * moments[0] - rate * g
+        if optimizer == "nesterov":
+            return theta + 0.9 * moments[0] - rate * g
+        return theta + moments[0]
+    if optimizer == "adagrad":
+        moments[0] = moments[0] + g**2
+        return theta - rate * g / (np.sqrt(moments[0]) + epsilon)
+    if optimizer == "rmsprop":
+        moments[0] = 0.9 * moments[0] + 0.1 * g**2
+        return theta - rate * g / (np.sqrt(moments[0]) + epsilon)
+    moments[0] = beta_1 * moments[0] + (1 - beta_1) * g
+    moments[1] = beta_2 * moments[1] + (1 - beta_2) * g**2
+    scale = rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    decay = rate * 0.1 * theta * is_weight if optimizer == "adamw" else 0.0
+    return theta - scale * moments[0] / (np.sqrt(moments[1]) + epsilon) - decay
+
+
+@pytest.mark.parametrize("optimizer", [*_engine.optimizer_names(), "nesterov"])
+def test_optimizers_are_their_formulas(optimizer):
+    layers, n, _ = make_layers(N_FEATURES, (5,), 1, "tanh")
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, _ = make_data("squared_error", "identity", 1)
+    is_weight = np.zeros(n, bool)
+    is_weight[0:20] = is_weight[25:30] = True
+    theta, running = start(n, 0)
+    expected = theta.copy()
+    moments = [np.zeros(n), np.zeros(n)]
+    trainer = network.trainer(
+        "sgd" if optimizer == "nesterov" else optimizer,
+        nesterov=optimizer == "nesterov",
+        weight_decay=0.1,
+    )
+    for t in range(1, 6):
+        _, g = network.value_and_gradient(expected, X, Y)
+        expected = numpy_step(optimizer, expected, g, moments, t, is_weight)
+        trainer.train_epoch(
+            theta, running, X, Y, batch_size=N_ROWS, learning_rate=0.05
+        )
+        np.testing.assert_allclose(theta, expected, rtol=1e-12, atol=1e-14)
+    state = trainer.get_state()
+    assert state["t"] == 5
+    for got, moment in zip(state["moments"], moments, strict=False):
+        np.testing.assert_allclose(got, moment, rtol=1e-11, atol=1e-16)
+
+
+def test_a_restored_trainer_continues_exactly():
+    layers, n, n_running = make_layers(
+        N_FEATURES, (8,), 1, "relu", normalization="batch", dropout=0.3
+    )
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, _ = make_data("squared_error", "identity", 1, n_rows=60)
+    thetas = []
+    for interrupted in (False, True):
+        theta, running = start(n, n_running)
+        running[8:] = 1.0
+        trainer = network.trainer("adam")
+        for epoch in range(4):
+            if interrupted and epoch == 2:
+                state = trainer.get_state()
+                trainer = network.trainer("adam")
+                trainer.set_state(state)
+            trainer.train_epoch(
+                theta, running, X, Y, batch_size=16, learning_rate=0.01, seed=9
+            )
+        thetas.append(theta)
+    np.testing.assert_array_equal(*thetas)
+
+
+def test_batches_of_zero_weight_make_no_step():
+    layers, n, _ = make_layers(N_FEATURES, (5,), 1, "tanh")
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, weight = make_data("squared_error", "identity", 1, n_rows=12)
+    weight[:] = 2.0
+    weight[4:8] = 0.0
+    theta, running = start(n, 0)
+    other = theta.copy()
+    kept = np.r_[0:4, 8:12]
+    arguments = {"batch_size": 4, "learning_rate": 0.1, "record": "batch"}
+    first = network.trainer("adam").train_epoch(
+        theta, running, X, Y, weight, **arguments
+    )
+    second = network.trainer("adam").train_epoch(
+        other, running, X[kept], Y[kept], **arguments
+    )
+    assert first["n_steps"] == 2
+    np.testing.assert_allclose(first["loss"], second["loss"], rtol=1e-14)
+    np.testing.assert_array_equal(theta, other)
+
+
+@pytest.mark.parametrize(
+    ("theta_at", "status", "layer"), [(0, "activation", 0), (35, "activation", 1)]
+)
+def test_divergence_names_the_layer(theta_at, status, layer):
+    layers, n, _ = make_layers(N_FEATURES, (5, 5), 1, "relu")
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, _ = make_data("squared_error", "identity", 1)
+    theta, running = start(n, 0)
+    theta[theta_at] = np.nan
+    before = theta.copy()
+    epoch = network.trainer("adam").train_epoch(
+        theta, running, X, Y, batch_size=4, learning_rate=0.1
+    )
+    assert (epoch["status"], epoch["layer"]) == (status, layer)
+    assert epoch["n_steps"] == 0
+    np.testing.assert_array_equal(theta, before)
+
+
+def test_divergence_of_the_loss_and_of_the_gradient():
+    layers, n, _ = make_layers(N_FEATURES, (5,), 1, "identity")
+    network = make_network(layers, "squared_error", "identity", "32")
+    X, Y, _ = make_data("squared_error", "identity", 1)
+    X, Y = X.astype(np.float32), Y.astype(np.float32)
+    theta, running = start(n, 0, dtype=np.float32)
+    arguments = {"batch_size": N_ROWS, "learning_rate": 0.1}
+    epoch = network.trainer("sgd").train_epoch(theta, running, X, Y * 1e30, **arguments)
+    assert (epoch["status"], epoch["layer"]) == ("loss", 1)
+    network = make_network(layers, "absolute_error", "identity", "32")
+    theta[25:30] = 1e38
+    X *= 100
+    theta[:25] = 0
+    epoch = network.trainer("sgd").train_epoch(theta, running, X, Y, **arguments)
+    assert (epoch["status"], epoch["layer"]) == ("gradient", 0)
+
+
+@pytest.mark.parametrize("normalization", [None, "layer"])
+def test_two_threads_are_one_to_rounding_and_the_same_each_time(normalization):
+    layers, n, _ = make_layers(
+        N_FEATURES, (64, 64), 3, "relu", normalization=normalization, dropout=0.2
+    )
+    network = make_network(layers, "log_loss", "softmax")
+    X, Y, weight = make_data("log_loss", "softmax", 3, n_rows=2000)
+    theta, running = start(n, 0, scale=0.1)
+    options = {"seed": 1, "alpha": 0.1}
+    one = network.value_and_gradient(theta, X, Y, weight, **options)
+    two = network.value_and_gradient(theta, X, Y, weight, n_threads=2, **options)
+    again = network.value_and_gradient(theta, X, Y, weight, n_threads=2, **options)
+    np.testing.assert_allclose(one[0], two[0], rtol=1e-13)
+    np.testing.assert_allclose(one[1], two[1], rtol=1e-9, atol=1e-15)
+    np.testing.assert_array_equal(two[1], again[1])
+    kwargs = {"record": "epoch", "batch_size": 500, "n_threads": 2}
+    a = train(network, theta, running, (X, Y, weight), **kwargs)
+    b = train(network, theta, running, (X, Y, weight), **kwargs)
+    np.testing.assert_array_equal(a[0], b[0])
+    np.testing.assert_array_equal(
+        network.predict(theta, running, X),
+        network.predict(theta, running, X, n_threads=2),
+    )
+
+
+def test_batch_norm_predicts_with_running_statistics():
+    layers, n, n_running = make_layers(
+        N_FEATURES, (3,), 1, "identity", normalization="batch"
+    )
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, weight = make_data("squared_error", "identity", 1)
+    theta, running = start(n, n_running)
+    running[3:] = 1.0
+    z = X @ theta[:12].reshape(4, 3) + theta[12:15]
+    mean = np.average(z, axis=0, weights=weight)
+    variance = np.average((z - mean) ** 2, axis=0, weights=weight)
+    network.trainer("sgd").train_epoch(
+        theta, running, X, Y, weight, batch_size=N_ROWS, learning_rate=0.0
+    )
+    np.testing.assert_allclose(running[:3], 0.1 * mean, rtol=1e-12)
+    np.testing.assert_allclose(running[3:], 0.9 + 0.1 * variance, rtol=1e-12)
+    hidden = (z - running[:3]) / np.sqrt(running[3:] + 1e-5) * theta[15:18]
+    expected = (hidden + theta[18:21]) @ theta[21:24] + theta[24]
+    np.testing.assert_allclose(network.predict(theta, running, X)[:, 0], expected)
+
+
+def test_dropout_keeps_the_stated_share():
+    layers = [
+        {"kind": "dense", "n_in": 1, "n_out": 100, "W": 0, "b": 100},
+        {"kind": "dropout", "width": 100, "rate": 0.3},
+        {"kind": "dense", "n_in": 100, "n_out": 1, "W": 200},
+    ]
+    network = make_network(layers, "squared_error", "identity")
+    theta = np.concatenate([np.zeros(100), np.ones(100), np.ones(100)])
+    X, Y = np.zeros((1000, 1)), np.zeros((1000, 1))
+    _, gradient = network.value_and_gradient(theta, X, Y, seed=0)
+    kept = gradient[200:] / np.mean(gradient[200:])
+    assert abs(np.mean(gradient[200:]) / 100 - 1) < 0.01
+    assert np.std(kept) < 0.05
+
+
+def test_wrong_arguments_are_named():
+    layers, n, _ = make_layers(N_FEATURES, (5,), 1, "tanh")
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, _ = make_data("squared_error", "identity", 1)
+    theta, running = start(n, 0)
+    with pytest.raises(ValueError, match="theta has"):
+        network.predict(theta[:-1], running, X)
+    with pytest.raises(ValueError, match="columns"):
+        network.predict(theta, running, X[:, :2].copy())
+    with pytest.raises(TypeError, match="C-contiguous"):
+        network.predict(theta, running, X.astype(np.float32))
+    with pytest.raises(ValueError, match="Unknown activation"):
+        make_network(make_layers(2, (2,), 1, "nope")[0], "huber", "identity")
+    with pytest.raises(ValueError, match="No loss"):
+        make_network(layers, "huber", "softmax")
+    with pytest.raises(ValueError, match="Unknown optimizer"):
+        network.trainer("nope")
+    layers[-1]["W"] += 1
+    with pytest.raises(ValueError, match="without gaps"):
+        make_network(layers, "huber", "identity")
+
+
+@pytest.mark.parametrize("batch_size", [50, 2_000_000])
+def test_an_epoch_answers_signals(batch_size):
+    layers, n, _ = make_layers(N_FEATURES, (256, 256), 1, "relu")
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, _ = make_data("squared_error", "identity", 1, n_rows=5000)
+    order = np.tile(np.arange(5000), 400)  # far longer than the test may take
+    theta, running = start(n, 0, scale=0.01)
+    trainer = network.trainer("sgd")
+    began = time.perf_counter()
+    threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train_epoch(
+            theta, running, X, Y, None, order, batch_size=batch_size, learning_rate=1e-6
+        )
+    assert time.perf_counter() - began < 5
+    assert (trainer.get_state()["t"] > 0) == (batch_size == 50)
