@@ -67,7 +67,7 @@ clean:  ## remove everything that make made
 # $(call run_tests,name,environment)
 define run_tests
 echo "== tests with the $1 dependencies:" \
-  $$($2/bin/python $(PIP) list --format=freeze | grep -E '^(numpy|scipy|scikit-learn)=')
+  $$($2/bin/python -m pip list --format=freeze 2>/dev/null | grep -E '^(numpy|scipy|scikit-learn)=')
 $2/bin/python -m pytest --numprocesses=$(JOBS)
 endef
 

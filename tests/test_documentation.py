@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,11 @@ def test_make_targets_exist(page):
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs_without_a_warning(example, tmp_path):
     assert run_python([str(example)], tmp_path)
+
+
+def test_readme_states_the_oldest_releases_that_are_declared():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    for requirement in project["project"]["dependencies"]:
+        name, oldest = requirement.split(">=")
+        assert f"{name} {oldest}" in readme.lower()

@@ -104,6 +104,8 @@ class MinimumNormInverse(NormalInverse):
 
     def solve_projected(self, projected) -> np.ndarray:
         """Least squares for targets already multiplied by U' (rank, k)."""
+        if self.rank == 0:  # SciPy before 1.14 refuses empty systems
+            return np.zeros((len(self._q), projected.shape[1]))
         inner = linalg.solve_triangular(
             self._t, projected / self._singular, trans="T", check_finite=False
         )

@@ -311,7 +311,7 @@ def test_memory_stays_below_a_tenth_of_the_data():
 
 
 def test_sparse_data_are_not_filled():
-    X = sparse.random_array((200_000, 100), density=0.01, format="csr", rng=0)
+    X = sparse.random(200_000, 100, density=0.01, format="csr", random_state=0)
     y = np.asarray(X @ np.arange(100.0)).ravel() + 1.0
     model = GDLinearRegression(solver="normal")
     tracemalloc.start()

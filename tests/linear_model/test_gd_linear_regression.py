@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import numpy as np
 import pandas as pd
 import pytest
+import scipy
 import sklearn
 from scipy import sparse
 from scipy.linalg import LinAlgWarning
@@ -20,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.fixes import parse_version
 
 from sklearn_backprop import GDLinearRegression
 from sklearn_backprop.exceptions import DivergenceError
@@ -49,6 +51,10 @@ def test_scikit_learn_convention(estimator, check):
     check(estimator)
 
 
+@pytest.mark.skipif(
+    parse_version(scipy.__version__) < parse_version("1.14"),
+    reason="scikit-learn takes other arrays only with SciPy 1.14 and up",
+)
 def test_scikit_learn_convention_with_the_array_api_switched_on():
     # SciPy reads the variable at its import, hence a process of its own.
     code = """
