@@ -161,7 +161,7 @@ def test_activations_are_their_formulas(name, dtype):
 def test_losses_stay_finite_for_large_outputs(loss_link, dtype):
     if loss_link[0] == "poisson":
         pytest.skip("exp(1e4) is infinite")
-    layers, n, _ = make_layers(3, (), 3, "relu")
+    layers, _, _ = make_layers(3, (), 3, "relu")
     network = make_network(layers, *loss_link, dtype)
     theta = np.concatenate([np.eye(3).ravel(), np.zeros(3)]).astype(f"float{dtype}")
     X = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [0, 0, 0]], dtype=theta.dtype)
