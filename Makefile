@@ -56,7 +56,8 @@ sanitize: $(SANITIZED)/.installed  ## the engine's tests under the address and u
 	$(VENV)/bin/python -m pytest --numprocesses=$(JOBS) $(SANITIZED_TESTS)
 
 benchmark: $(VENV)/.installed  ## time and memory beside scikit-learn
-	@$(VENV)/bin/python benchmarks/speed.py linear
+	@PYTHONPATH=benchmarks $(VENV)/bin/python benchmarks/speed.py linear
+	@PYTHONPATH=benchmarks $(VENV)/bin/python benchmarks/speed.py network --jobs 1
 
 wheel: $(WHEELS)/.built  ## build the wheel
 	@echo "$(WHEEL)"
