@@ -12,6 +12,7 @@ from scipy.sparse import csc_array, csr_array, csr_matrix
 from sklearn.datasets import load_iris, make_regression
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
+from threadpoolctl import threadpool_limits
 
 from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
 from sklearn_backprop.neural_network._training import SOLVERS, STOCHASTIC_SOLVERS
@@ -245,3 +246,19 @@ def test_feature_order_does_not_matter():
     for net, rows in ((model, X), (mixed, X[:, order])):
         net.set_params(max_iter=5).fit(rows, Y_CLASS)
     assert_allclose(mixed.loss_curve_, model.loss_curve_, rtol=1e-11)
+
+
+def test_two_threads_are_one_thread_to_rounding():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((2000, 30))
+    target = rows[:, 0] * rows[:, 1]
+    curves = []
+    for n_threads in (1, 2, 2):
+        model = BackpropMLPRegressor(
+            (128, 64), normalization="batch", batch_size=1000, max_iter=4,
+            random_state=0,
+        )  # fmt: skip
+        with threadpool_limits(n_threads):
+            curves.append(model.fit(rows, target).loss_curve_)
+    assert_allclose(curves[1], curves[0], rtol=1e-9)
+    assert curves[1] == curves[2]
