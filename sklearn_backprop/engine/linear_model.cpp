@@ -114,7 +114,8 @@ class ResidualSums {
     require(mean.shape(0) == n_features_, "mean must have one entry a feature.");
     std::vector<double> out(n_features_ * sums_.size());
     for (std::size_t t = 0; t < sums_.size(); ++t) {
-      residual::round_centered(sums_[t], mean.data(), out.data() + t * n_features_);
+      residual::round_centered(sums_[t], mean.data(), n_features_,
+                               out.data() + t * n_features_);
     }
     return to_numpy(out, {sums_.size(), n_features_});
   }

@@ -3,6 +3,7 @@
 // solution.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "double_double.hpp"
@@ -12,13 +13,17 @@
 
 namespace sklearn_backprop::residual {
 
-constexpr int kLanes = 8;
+// Sums run in so many lanes side by side, and rows are padded with zeros to a multiple
+// of it, so that every loop is one of vector instructions.
+constexpr Index kLanes = 8;
 
-// Sums for one target: sum w r x_j (split in two arrays, so that loops vectorise),
-// sum w r and sum w r^2.
+inline Index padded(Index n) { return (n + kLanes - 1) / kLanes * kLanes; }
+
+// Sums for one target: sum w r x_j (split in two arrays, padded), sum w r and sum w
+// r^2.
 struct Sums {
   explicit Sums(Index n_features)
-      : hi(static_cast<std::size_t>(n_features), 0.0), lo(hi) {}
+      : hi(static_cast<std::size_t>(padded(n_features)), 0.0), lo(hi) {}
   std::vector<double> hi, lo;
   DoubleDouble residual, squares;
 
@@ -34,24 +39,33 @@ struct Sums {
   }
 };
 
-// start - x . b
+// start - x . b, for padded x and b (n)
 SKB_CLONES inline DoubleDouble subtract_dot(DoubleDouble start, const double* x,
                                             const double* b, Index n) {
-  DoubleDouble lane[kLanes];
-  Index j = 0;
-  for (; j + kLanes <= n; j += kLanes) {
-    for (int l = 0; l < kLanes; ++l) {
-      lane[l] = lane[l] + two_product(x[j + l], b[j + l]);
+  double hi[kLanes] = {}, lo[kLanes] = {};
+  for (Index j = 0; j < n; j += kLanes) {
+    for (Index l = 0; l < kLanes; ++l) {
+      const DoubleDouble sum =
+          DoubleDouble{hi[l], lo[l]} + two_product(x[j + l], b[j + l]);
+      hi[l] = sum.hi;
+      lo[l] = sum.lo;
     }
   }
-  for (; j < n; ++j) lane[0] = lane[0] + two_product(x[j], b[j]);
-  for (const DoubleDouble& part : lane) start = start + (-part);
-  return start;
+  for (Index half = kLanes / 2; half > 0; half /= 2) {
+    for (Index l = 0; l < half; ++l) {
+      const DoubleDouble sum =
+          DoubleDouble{hi[l], lo[l]} + DoubleDouble{hi[l + half], lo[l + half]};
+      hi[l] = sum.hi;
+      lo[l] = sum.lo;
+    }
+  }
+  return start + DoubleDouble{-hi[0], -lo[0]};
 }
 
-// (hi, lo) += x * factor
+// (hi, lo) += x * factor, padded (n)
 SKB_CLONES inline void add_multiple(const double* x, DoubleDouble factor, Index n,
                                     double* hi, double* lo) {
+  SKB_INDEPENDENT
   for (Index j = 0; j < n; ++j) {
     const DoubleDouble sum = DoubleDouble{hi[j], lo[j]} + factor * x[j];
     hi[j] = sum.hi;
@@ -64,15 +78,16 @@ template <typename T>
 Sums sum_rows(const Rows<T>& x, const Rows<double>& y, Index target,
               const double* weight, const double* coef, double intercept, Index begin,
               Index end) {
-  const Index p = x.n_cols;
+  const Index p = x.n_cols, n = padded(p);
   Sums sums(p);
-  std::vector<double> row(static_cast<std::size_t>(p));
+  std::vector<double> row(static_cast<std::size_t>(n), 0.0), b(row);
+  std::copy(coef, coef + p, b.begin());
   for (Index i = begin; i < end; ++i) {
     for (Index j = 0; j < p; ++j) row[static_cast<std::size_t>(j)] = x(i, j);
     const DoubleDouble r =
-        subtract_dot(two_sum(y(i, target), -intercept), row.data(), coef, p);
+        subtract_dot(two_sum(y(i, target), -intercept), row.data(), b.data(), n);
     const DoubleDouble weighted = weight == nullptr ? r : r * weight[i];
-    add_multiple(row.data(), weighted, p, sums.hi.data(), sums.lo.data());
+    add_multiple(row.data(), weighted, n, sums.hi.data(), sums.lo.data());
     sums.residual = sums.residual + weighted;
     sums.squares = sums.squares + weighted * r;
   }
@@ -97,8 +112,9 @@ void add_rows(const Rows<T>& x, const Rows<double>& y, Index target,
 }
 
 // gradient (p) <- sum w r (x - mean), taken in double-double and rounded once.
-inline void round_centered(const Sums& sums, const double* mean, double* gradient) {
-  for (std::size_t j = 0; j < sums.hi.size(); ++j) {
+inline void round_centered(const Sums& sums, const double* mean, std::size_t n_features,
+                           double* gradient) {
+  for (std::size_t j = 0; j < n_features; ++j) {
     const DoubleDouble raw{sums.hi[j], sums.lo[j]};
     gradient[j] = (raw + (-(sums.residual * mean[j]))).value();
   }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-from scipy import linalg, optimize
+from scipy import optimize
 
 from ..engine import _engine
 from ._factor import Factor, factorize
@@ -24,7 +24,7 @@ from ._normal_inverse import (
 )
 from ._wide import wide_solution
 
-_EPS = np.finfo(np.float64).eps
+_TINY = np.finfo(np.float64).tiny
 # A pass in double-double costs some nanoseconds a number: always worth it below this
 # many numbers; above it, when the condition number says that digits are at stake.
 _ALWAYS_REFINE_SIZE = 1_000_000
@@ -140,7 +140,7 @@ def _refine(
         residuals = residual_sums(coef, intercept)
         gradient = residuals.gradient(sums.x_mean).T - penalty * coef
         step = inverse.apply(gradient)
-        size = linalg.norm(step) / max(linalg.norm(coef), np.finfo(float).tiny)
+        size = np.linalg.norm(step) / max(np.linalg.norm(coef), _TINY)
         if not size < last:
             break
         coef = coef + step

@@ -45,8 +45,8 @@ class CholeskyInverse(NormalInverse):
 
     def apply(self, products) -> np.ndarray:
         """Solve with both triangles."""
-        solution = linalg.cho_solve(
-            (self._factor, True), products / self._scale, check_finite=False
+        solution, _ = linalg.lapack.dpotrs(
+            self._factor, products / self._scale, lower=1
         )
         return solution / self._scale
 
