@@ -140,7 +140,7 @@ def _refine(
         residuals = residual_sums(coef, intercept)
         gradient = residuals.gradient(sums.x_mean).T - penalty * coef
         step = inverse.apply(gradient)
-        size = np.linalg.norm(step) / max(np.linalg.norm(coef), _TINY)
+        size = float(np.linalg.norm(step) / max(np.linalg.norm(coef), _TINY))
         if not size < last:
             break
         coef = coef + step
