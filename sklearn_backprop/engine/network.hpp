@@ -270,9 +270,11 @@ class Walker {
   }
 
  private:
-  // Small steps stay on one thread: starting a team costs microseconds.
+  // Small steps stay on one thread: starting a team costs microseconds on an idle
+  // machine, and on a busy one waiting for a thread that does not run costs
+  // milliseconds.
   int team_size(Index n_rows) const {
-    constexpr double products_per_thread = 1e6;
+    constexpr double products_per_thread = 1e7;
     const double work = 3.0 * double(n_rows) * double(network_->n_parameters());
     const double wanted = std::min(double(n_threads_), work / products_per_thread);
     return std::max(1, static_cast<int>(std::min(wanted, double(n_rows))));
