@@ -120,6 +120,7 @@ def _data_problem(X, Y, weight, places: Coordinates, penalty: Penalty) -> Proble
     share = share / share.sum()
     targets = Y - places.y_center
     rest = (targets, share, places.center, places.scale, places.has_intercept)
+    cost: _engine.Cost
     if sparse.issparse(X):
         rows = sparse.csr_array(X, dtype=np.float64)
         cost = _engine.SparseCost(
