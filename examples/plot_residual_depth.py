@@ -7,8 +7,8 @@ Backpropagation multiplies one factor per layer. Where the factors are below one
 gradient that reaches the first layers vanishes, and a deep network learns nothing. This
 example trains networks of 5 to 100 hidden layers on the digits and shows what helps:
 
-- "logistic" shrinks a gradient at least fourfold per layer: it stays at chance, and the
-  warning that the fit gives says why and what to do;
+- the slope of "logistic" is at most a quarter, one such factor per layer: the network
+  stays at chance, and the warning that the fit gives says why and what to do;
 - "relu" keeps the gradient of active units, but Xavier's start halves the variance of
   the signal in every layer; He's start keeps it, and so trains deeper;
 - ``residual="add"`` lets the gradient bypass the layers: 100 of them train.
