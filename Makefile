@@ -29,8 +29,9 @@ PIP := -m pip --quiet
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed  ## install and compare the solvers on real tables
+demo: $(VENV)/.installed  ## install, then compare solvers and networks on real tables
 	@$(VENV)/bin/python examples/compare_solvers.py
+	@$(VENV)/bin/python examples/compare_networks.py
 
 test: lint test-newest test-oldest  ## everything CI runs
 
