@@ -199,33 +199,54 @@ class ReferenceNetwork:
             if isinstance(self.activation, str)
             else list(self.activation)
         )
+        hidden = list(range(len(sizes)))
         if self.residual is None:
-            self.blocks = [list(range(len(sizes)))] if sizes else []
+            self.blocks = [hidden] if sizes else []
         else:
+            if self.residual == "add":
+                hidden = hidden[1:]  # the first one makes the stream
             step = self.residual_block_size
-            hidden = list(range(len(sizes)))
-            self.blocks = [hidden[i : i + step] for i in range(0, len(sizes), step)]
+            self.blocks = [hidden[i : i + step] for i in range(0, len(hidden), step)]
         self.branch_scale = 1 / np.sqrt(max(len(self.blocks), 1))
         self._lay_out(sizes)
 
     def _lay_out(self, sizes):
         self.shapes = {}
         stream = self.n_features
-        for number, block in enumerate(self.blocks):
-            width = stream
-            for h in block:
-                self.shapes[f"W{h}"] = (width, sizes[h])
-                self.shapes[f"b{h}"] = (sizes[h],)
-                if self.normalization:
-                    self.shapes[f"gamma{h}"] = self.shapes[f"beta{h}"] = (sizes[h],)
-                width = sizes[h]
-            if self.residual == "add" and stream != width:
-                self.shapes[f"P{number}"] = (stream, width)
-            stream = stream + width if self.residual == "concat" else width
+        if self.residual == "add" and sizes:
+            stream = self._lay_out_add(sizes)
+        else:
+            for block in self.blocks:
+                width = stream
+                for h in block:
+                    self._lay_out_dense(h, width, sizes[h])
+                    self._lay_out_norm(h, sizes[h])
+                    width = sizes[h]
+                stream = stream + width if self.residual == "concat" else width
         self.shapes["W_out"] = (stream, self.n_outputs)
         self.shapes["b_out"] = (self.n_outputs,)
         self.n_theta = sum(prod(shape) for shape in self.shapes.values())
         self.n_running = 2 * sum(sizes) if self.normalization == "batch" else 0
+
+    def _lay_out_add(self, sizes):
+        self._lay_out_dense(0, self.n_features, sizes[0])
+        for number, block in enumerate(self.blocks):
+            for h in block:
+                self._lay_out_norm(h - 1, sizes[h - 1])
+                self._lay_out_dense(h, sizes[h - 1], sizes[h])
+            before, behind = sizes[block[0] - 1], sizes[block[-1]]
+            if before != behind:
+                self.shapes[f"P{number}"] = (before, behind)
+        self._lay_out_norm(len(sizes) - 1, sizes[-1])
+        return sizes[-1]
+
+    def _lay_out_dense(self, h, n_in, n_out):
+        self.shapes[f"W{h}"] = (n_in, n_out)
+        self.shapes[f"b{h}"] = (n_out,)
+
+    def _lay_out_norm(self, h, width):
+        if self.normalization:
+            self.shapes[f"gamma{h}"] = self.shapes[f"beta{h}"] = (width,)
 
     # --- the flat vectors
     def unpack(self, theta):
@@ -263,9 +284,12 @@ class ReferenceNetwork:
         return running[start : start + 2 * self.hidden_layer_sizes[h]].reshape(2, -1)
 
     # --- forward
-    def _hidden_forward(self, named, h, a_in, w, running, training, masks):
-        x = a_in @ named[f"W{h}"] + named[f"b{h}"]
-        cache = {"a_in": a_in, "w": w}
+    def _dense_forward(self, named, h, a_in, caches):
+        caches["a_in", h] = a_in
+        return a_in @ named[f"W{h}"] + named[f"b{h}"]
+
+    def _behind_forward(self, named, h, x, w, running, training, masks):
+        cache = {"w": w}
         if self.normalization == "batch":
             mean, var = self._running_of(running, h)
             x, cache["sigma"], *cache["statistics"] = batch_norm_forward(
@@ -291,25 +315,38 @@ class ReferenceNetwork:
         named = self.unpack(theta)
         caches = {}
         stream = np.asarray(X, dtype=float)
-        for number, block in enumerate(self.blocks):
-            a = stream
-            for h in block:
-                a, caches[h] = self._hidden_forward(
-                    named, h, a, w, running, training, masks
-                )
-            caches["block", number] = stream
-            stream = self._join(named, number, stream, a)
+
+        def behind(h, x):
+            out, caches[h] = self._behind_forward(
+                named, h, x, w, running, training, masks
+            )
+            return out
+
+        def dense(h, a_in):
+            return self._dense_forward(named, h, a_in, caches)
+
+        if self.residual == "add" and self.hidden_layer_sizes:
+            stream = self._add_forward(named, stream, dense, behind, caches)
+        else:
+            for block in self.blocks:
+                a = stream
+                for h in block:
+                    a = behind(h, dense(h, a))
+                stream = np.hstack([stream, a]) if self.residual == "concat" else a
         caches["out"] = stream
         return stream @ named["W_out"] + named["b_out"], caches
 
-    def _join(self, named, number, stream, a):
-        if self.residual == "concat":
-            return np.hstack([stream, a])
-        if self.residual == "add":
+    def _add_forward(self, named, X, dense, behind, caches):
+        stream = dense(0, X)
+        for number, block in enumerate(self.blocks):
+            branch = stream
+            for h in block:
+                branch = dense(h, behind(h - 1, branch))
+            caches["stream", number] = stream
             P = named.get(f"P{number}")
             skip = stream if P is None else stream @ P
-            return skip + self.branch_scale * a
-        return a
+            stream = skip + self.branch_scale * branch
+        return behind(len(self.hidden_layer_sizes) - 1, stream)
 
     def predict(self, theta, X, running=None):
         f, _ = self.forward(theta, X, running=running, training=False)
@@ -346,29 +383,45 @@ class ReferenceNetwork:
         grad["W_out"] = caches["out"].T @ delta
         grad["b_out"] = delta.sum(axis=0)
         d_stream = delta @ named["W_out"].T
-        for number in reversed(range(len(self.blocks))):
-            d_stream = self._block_backward(named, number, d_stream, caches, grad)
+
+        def behind(h, d_a):
+            return self._behind_backward(named, h, d_a, caches[h], grad)
+
+        def dense(h, d_z):
+            grad[f"W{h}"] = caches["a_in", h].T @ d_z
+            grad[f"b{h}"] = d_z.sum(axis=0)
+            return d_z @ named[f"W{h}"].T
+
+        if self.residual == "add" and self.hidden_layer_sizes:
+            self._add_backward(named, d_stream, dense, behind, caches, grad)
+        else:
+            for block in reversed(self.blocks):
+                d_a, d_skip = d_stream, 0.0
+                if self.residual == "concat":
+                    width = caches["a_in", block[0]].shape[1]
+                    d_skip, d_a = np.split(d_stream, [width], axis=1)
+                for h in reversed(block):
+                    d_a = dense(h, behind(h, d_a))
+                d_stream = d_skip + d_a
 
         for name in self.shapes:
             if name[0] in "WP":
                 grad[name] = grad[name] + self.alpha / total_weight * named[name]
         return self.pack(grad)
 
-    def _block_backward(self, named, number, d_out, caches, grad):
-        stream = caches["block", number]
-        d_skip, d_a = 0.0, d_out
-        if self.residual == "concat":
-            d_skip, d_a = np.split(d_out, [stream.shape[1]], axis=1)
-        elif self.residual == "add":
-            d_skip, d_a = d_out, self.branch_scale * d_out
+    def _add_backward(self, named, d_out, dense, behind, caches, grad):
+        d_stream = behind(len(self.hidden_layer_sizes) - 1, d_out)
+        for number in reversed(range(len(self.blocks))):
+            d_branch, d_skip = self.branch_scale * d_stream, d_stream
             if f"P{number}" in named:
-                grad[f"P{number}"] = stream.T @ d_out
-                d_skip = d_out @ named[f"P{number}"].T
-        for h in reversed(self.blocks[number]):
-            d_a = self._hidden_backward(named, h, d_a, caches[h], grad)
-        return d_skip + d_a
+                grad[f"P{number}"] = caches["stream", number].T @ d_stream
+                d_skip = d_stream @ named[f"P{number}"].T
+            for h in reversed(self.blocks[number]):
+                d_branch = behind(h - 1, dense(h, d_branch))
+            d_stream = d_skip + d_branch
+        dense(0, d_stream)
 
-    def _hidden_backward(self, named, h, d_a, cache, grad):
+    def _behind_backward(self, named, h, d_a, cache, grad):
         derivative = ACTIVATIONS[self.activations[h]][1](cache["z"])
         delta = d_a * cache["mask"] * derivative
         if self.normalization:
@@ -381,9 +434,7 @@ class ReferenceNetwork:
             )
         elif self.normalization == "layer":
             delta = layer_norm_backward(delta, cache["xhat"], cache["sigma"])
-        grad[f"W{h}"] = cache["a_in"].T @ delta
-        grad[f"b{h}"] = delta.sum(axis=0)
-        return delta @ named[f"W{h}"].T
+        return delta
 
     def next_running(self, running, caches):
         """Mix the batch's (biased) statistics into the running ones."""

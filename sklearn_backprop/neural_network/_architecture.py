@@ -1,12 +1,13 @@
 """From hyper-parameters to a list of layers and their places in one flat vector.
 
-Theta holds, for every hidden layer, W (n_in, n_out) and b, then gamma and beta where
-it is normalized; behind the hidden layers of an "add" block whose widths differ, the
-projection P of its skip; last the output layer's W and b.
+Theta holds, for every hidden layer, W (n_in, n_out) and b, the projection P of the skip
+that ends there if the widths differ, then gamma and beta where it is normalized; last
+the output layer's W and b.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -158,14 +159,16 @@ def build_architecture(
         )
     ]
     architecture = Architecture()
-    if residual is None:
-        layers, width = _chain(architecture, n_features, hidden)
+    if residual == "add" and hidden:
+        layers, width = _add_blocks(
+            architecture, n_features, hidden, residual_block_size
+        )
+    elif residual == "concat":
+        layers, width = _concat_blocks(
+            architecture, n_features, hidden, residual_block_size
+        )
     else:
-        blocks = [
-            hidden[start : start + residual_block_size]
-            for start in range(0, len(hidden), residual_block_size)
-        ]
-        layers, width = _residual_chain(architecture, n_features, blocks, residual)
+        layers, width = _chain(architecture, n_features, hidden)
     output = _dense(architecture, width, n_outputs, "identity")
     architecture.layers = [*layers, output]
     return architecture
@@ -193,10 +196,10 @@ def _normalization(architecture: Architecture, kind: str, width: int) -> Layer:
     return layer
 
 
-def _hidden(architecture: Architecture, n_in: int, spec: _HiddenLayer) -> list[Layer]:
-    """Chain dense -> [normalization] -> activation -> [dropout]."""
+def _behind(architecture: Architecture, spec: _HiddenLayer) -> list[Layer]:
+    """Chain [normalization] -> activation -> [dropout], what follows a dense layer."""
     width = spec.width
-    layers = [_dense(architecture, n_in, width, spec.activation)]
+    layers: list[Layer] = []
     if spec.normalization:
         layers.append(_normalization(architecture, spec.normalization, width))
     layers.append({"kind": "activation", "name": spec.activation, "width": width})
@@ -211,31 +214,65 @@ def _chain(
     """Hidden layers one behind the other, and the width of the last."""
     layers: list[Layer] = []
     for spec in hidden:
-        layers += _hidden(architecture, n_in, spec)
+        layers.append(_dense(architecture, n_in, spec.width, spec.activation))
+        layers += _behind(architecture, spec)
         n_in = spec.width
     return layers, n_in
 
 
-def _residual_chain(
+def _concat_blocks(
     architecture: Architecture,
     n_in: int,
-    blocks: Sequence[Sequence[_HiddenLayer]],
-    residual: str,
+    hidden: Sequence[_HiddenLayer],
+    block_size: int,
 ) -> tuple[list[Layer], int]:
-    """Blocks one behind the other, and the width of the stream behind them.
-
-    Each of B "add" branches is scaled by 1/sqrt(B): the variance of the stream stays
-    bounded for every depth (Hayou et al., 2021, "Stable ResNet").
-    """
+    """Blocks of hidden layers, each beside its input, and the width behind them."""
     layers: list[Layer] = []
-    for block in blocks:
+    for start in range(0, len(hidden), block_size):
+        block = hidden[start : start + block_size]
         inner, width = _chain(architecture, n_in, block)
-        n_out = n_in + width if residual == "concat" else width
-        layer: Layer = {"kind": residual, "n_in": n_in, "n_out": n_out, "layers": inner}
-        if residual == "add":
-            layer["scale"] = 1 / np.sqrt(len(blocks))
-            if n_in != n_out:
-                layer["P"] = architecture.place("P", (n_in, n_out))
-        layers.append(layer)
+        n_out = n_in + width
+        layers.append({"kind": "concat", "n_in": n_in, "n_out": n_out, "layers": inner})
         n_in = n_out
     return layers, n_in
+
+
+def _add_blocks(
+    architecture: Architecture,
+    n_in: int,
+    hidden: Sequence[_HiddenLayer],
+    block_size: int,
+) -> tuple[list[Layer], int]:
+    """The chain of hidden layers, with skips from each dense layer to a later one.
+
+    What lies between two dense layers belongs to the branch (He et al., 2016,
+    "Identity mappings"): a branch then has mean zero at the start, and since each of
+    B branches is scaled by 1/sqrt(B), the variance of the stream stays bounded for
+    every depth (Hayou et al., 2021, "Stable ResNet").
+    """
+    first, *others = hidden
+    layers = [_dense(architecture, n_in, first.width, first.activation)]
+    n_blocks = -(-len(others) // block_size)
+    for start in range(0, len(others), block_size):
+        block = hidden[start : start + block_size + 1]
+        inner: list[Layer] = []
+        for before, spec in pairwise(block):
+            inner += _behind(architecture, before)
+            inner.append(
+                _dense(architecture, before.width, spec.width, spec.activation)
+            )
+        layers.append(
+            _skip(architecture, block[0].width, block[-1].width, inner, n_blocks)
+        )
+    return layers + _behind(architecture, hidden[-1]), hidden[-1].width
+
+
+def _skip(
+    architecture: Architecture, n_in: int, n_out: int, inner: list[Layer], n_blocks: int
+) -> Layer:
+    """Add the branch to its input, projected where the widths differ."""
+    layer: Layer = {"kind": "add", "n_in": n_in, "n_out": n_out, "layers": inner}
+    layer["scale"] = 1 / np.sqrt(n_blocks)
+    if n_in != n_out:
+        layer["P"] = architecture.place("P", (n_in, n_out))
+    return layer

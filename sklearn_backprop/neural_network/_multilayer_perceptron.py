@@ -623,8 +623,9 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
     residual : {"add", "concat"} or None, default=None
         Whether blocks of hidden layers are bypassed: "add" adds a block's input to its
         output, through a learned projection where the widths differ [1]_; "concat"
-        puts it beside the output [2]_. "add" scales each of B branches by 1/sqrt(B),
-        so that nets of any depth start well [3]_.
+        puts it beside the output [2]_. With "add" the first hidden layer makes the
+        stream that the blocks of the others add to, each before its activation and
+        scaled by 1/sqrt(number of blocks), so that nets of any depth start well [3]_.
     residual_block_size : int, default=1
         Hidden layers per block; the last block may be shorter.
     normalization : {"batch", "layer"} or None, default=None
@@ -750,8 +751,8 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
 
     References
     ----------
-    .. [1] He, K., Zhang, X., Ren, S., & Sun, J. (2016). Deep residual learning for
-       image recognition. CVPR.
+    .. [1] He, K., Zhang, X., Ren, S., & Sun, J. (2016). Identity mappings in deep
+       residual networks. ECCV.
     .. [2] Huang, G., Liu, Z., van der Maaten, L., & Weinberger, K. Q. (2017). Densely
        connected convolutional networks. CVPR.
     .. [3] Hayou, S., Clerico, E., He, B., Deligiannidis, G., Doucet, A., & Rousseau,
@@ -987,8 +988,9 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
     residual : {"add", "concat"} or None, default=None
         Whether blocks of hidden layers are bypassed: "add" adds a block's input to its
         output, through a learned projection where the widths differ [1]_; "concat"
-        puts it beside the output [2]_. "add" scales each of B branches by 1/sqrt(B),
-        so that nets of any depth start well [3]_.
+        puts it beside the output [2]_. With "add" the first hidden layer makes the
+        stream that the blocks of the others add to, each before its activation and
+        scaled by 1/sqrt(number of blocks), so that nets of any depth start well [3]_.
     residual_block_size : int, default=1
         Hidden layers per block; the last block may be shorter.
     normalization : {"batch", "layer"} or None, default=None
@@ -1115,8 +1117,8 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
 
     References
     ----------
-    .. [1] He, K., Zhang, X., Ren, S., & Sun, J. (2016). Deep residual learning for
-       image recognition. CVPR.
+    .. [1] He, K., Zhang, X., Ren, S., & Sun, J. (2016). Identity mappings in deep
+       residual networks. ECCV.
     .. [2] Huang, G., Liu, Z., van der Maaten, L., & Weinberger, K. Q. (2017). Densely
        connected convolutional networks. CVPR.
     .. [3] Hayou, S., Clerico, E., He, B., Deligiannidis, G., Doucet, A., & Rousseau,

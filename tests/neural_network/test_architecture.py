@@ -26,22 +26,42 @@ def places(architecture):
 
 def test_a_block_with_a_projection_known_by_hand():
     architecture = build_architecture(
-        3, 1, hidden_layer_sizes=(4, 4), normalization="batch", dropout=0.1,
+        3, 1, hidden_layer_sizes=(4, 4, 5), normalization="batch", dropout=0.1,
         residual="add", residual_block_size=2,
     )  # fmt: skip
     assert places(architecture) == [
         ("W", 0, (3, 4)), ("b", 12, (4,)), ("gamma", 16, (4,)), ("beta", 20, (4,)),
         ("W", 24, (4, 4)), ("b", 40, (4,)), ("gamma", 44, (4,)), ("beta", 48, (4,)),
-        ("P", 52, (3, 4)), ("W", 64, (4, 1)), ("b", 68, (1,)),
+        ("W", 52, (4, 5)), ("b", 72, (5,)), ("P", 77, (4, 5)),
+        ("gamma", 97, (5,)), ("beta", 102, (5,)), ("W", 107, (5, 1)), ("b", 112, (1,)),
     ]  # fmt: skip
-    assert (architecture.n_theta, architecture.n_running) == (69, 16)
-    block, output = architecture.layers
-    assert block["kind"] == "add"
+    assert (architecture.n_theta, architecture.n_running) == (113, 26)
+    first, block, *behind, output = architecture.layers
+    assert first == {"kind": "dense", "n_in": 3, "n_out": 4, "W": 0, "b": 12}
+    assert (block["kind"], block["n_in"], block["n_out"]) == ("add", 4, 5)
     assert block["scale"] == 1.0
+    nonlinear = ["batch_norm", "activation", "dropout"]
     kinds = [layer["kind"] for layer in block["layers"]]
-    assert kinds == ["dense", "batch_norm", "activation", "dropout"] * 2
-    assert output == {"kind": "dense", "n_in": 4, "n_out": 1, "W": 64, "b": 68}
-    assert_array_equal(architecture.start_running(FLOAT), ([0] * 4 + [1] * 4) * 2)
+    assert kinds == [*nonlinear, "dense"] * 2
+    assert [layer["kind"] for layer in behind] == nonlinear
+    assert output == {"kind": "dense", "n_in": 5, "n_out": 1, "W": 107, "b": 112}
+    assert_array_equal(
+        architecture.start_running(FLOAT), ([0] * 4 + [1] * 4) * 2 + [0] * 5 + [1] * 5
+    )
+
+
+def test_skips_change_nothing_but_the_sum():
+    """The same dense layers and activations follow one another as in a plain chain."""
+    shape = {"hidden_layer_sizes": (4, 4, 4), "activation": ["relu", "tanh", "elu"]}
+    plain = build_architecture(3, 1, **shape)
+    bypassed = build_architecture(3, 1, residual="add", **shape)
+    flat = [
+        layer
+        for outer in bypassed.layers
+        for layer in (outer["layers"] if outer["kind"] == "add" else [outer])
+    ]
+    assert flat == plain.layers
+    assert places(bypassed) == places(plain)
 
 
 def test_concat_widens_the_stream():
@@ -53,7 +73,7 @@ def test_concat_widens_the_stream():
 
 def test_branches_of_many_blocks_are_scaled():
     architecture = build_architecture(
-        4, 2, hidden_layer_sizes=(4,) * 9, residual="add", residual_block_size=2
+        4, 2, hidden_layer_sizes=(4,) * 10, residual="add", residual_block_size=2
     )
     scales = [layer["scale"] for layer in architecture.layers if "scale" in layer]
     assert_allclose(scales, [1 / np.sqrt(5)] * 5)
