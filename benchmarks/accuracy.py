@@ -15,13 +15,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import QuantileTransformer, StandardScaler
+from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, StandardScaler
 
 from sklearn_backprop import BackpropMLPClassifier, BackpropMLPRegressor
 
@@ -90,25 +89,37 @@ def run_classification(options: argparse.Namespace) -> None:
     """Compare cross-validated accuracies with scikit-learn's, at the defaults."""
     warnings.simplefilter("ignore", ConvergenceWarning)
     tables = {"digits": load_digits, "breast cancer": load_breast_cancer}
-    print(f"{'table':<15}{'seed':>5}{'ours':>9}{'scikit-learn':>14}")
-    for name, load in tables.items():
+    scalers = {"none": "passthrough", "minmax": MinMaxScaler(), "std": StandardScaler()}
+    print("accuracy under 10-fold cross-validation: ours, scikit-learn's, difference")
+    for table, load in tables.items():
         X, y = load(return_X_y=True)
-        means = []
-        for seed in range(options.seeds):
-            folds = StratifiedKFold(10, shuffle=True, random_state=seed)
-            row = [
-                cross_val_score(
-                    make_pipeline(StandardScaler(), clone(model)), X, y, cv=folds
-                ).mean()
-                for model in (
-                    BackpropMLPClassifier(random_state=seed),
-                    MLPClassifier(random_state=seed),
-                )
+        for name, scaler in scalers.items():
+            rows = [
+                classification_row(scaler, seed, X, y) for seed in range(options.seeds)
             ]
-            means.append(row)
-            print(f"{name:<15}{seed:>5}{row[0]:9.4f}{row[1]:14.4f}", flush=True)
-        ours, theirs = np.mean(means, axis=0)
-        print(f"{name:<15}{'mean':>5}{ours:9.4f}{theirs:14.4f}")
+            ours, theirs = np.mean(rows, axis=0)
+            differences = np.diff(rows, axis=1)
+            error = differences.std(ddof=1) / np.sqrt(len(rows))
+            print(
+                f"{table:<15}scaling: {name:<8}{ours:.4f}  {theirs:.4f}  "
+                f"{ours - theirs:+.4f} +- {error:.4f}",
+                flush=True,
+            )
+
+
+def classification_row(
+    scaler, seed: int, X: np.ndarray, y: np.ndarray
+) -> tuple[float, float]:
+    """Score our classifier and scikit-learn's on the same folds with the same seed."""
+    folds = StratifiedKFold(10, shuffle=True, random_state=seed)
+    ours, theirs = (
+        cross_val_score(make_pipeline(scaler, model), X, y, cv=folds).mean()
+        for model in (
+            BackpropMLPClassifier(random_state=seed),
+            MLPClassifier(random_state=seed),
+        )
+    )
+    return ours, theirs
 
 
 def main() -> None:

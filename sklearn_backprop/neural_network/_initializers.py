@@ -61,11 +61,20 @@ INITIALIZERS: dict[str, Draw] = {
 INIT_ALIASES = {"xavier": "xavier_uniform", "he": "he_normal"}
 
 
+def _automatic(piece: Piece) -> str:
+    """Pick the rule that keeps the variance of the signal.
+
+    He's doubles the variance because the activation before the matrix halves it; none
+    stands before the first (He et al., 2015, section 2.2).
+    """
+    rule = ACTIVATIONS[piece.activation]
+    return "lecun_normal" if piece.start == 0 and rule == "he_normal" else rule
+
+
 def _initializer_of(piece: Piece, init: str) -> Draw:
-    """Pick the rule of a weight matrix; "auto" follows the activation behind it."""
-    if init == "auto":
-        init = ACTIVATIONS[piece.activation]
-    return INITIALIZERS[INIT_ALIASES.get(init, init)]
+    """Find the rule of a weight matrix."""
+    name = _automatic(piece) if init == "auto" else init
+    return INITIALIZERS[INIT_ALIASES.get(name, name)]
 
 
 def draw_parameters(

@@ -144,11 +144,14 @@ def test_orthogonal_matrices_are_orthogonal(shape):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_auto_follows_the_activation(activation):
     architecture = build_architecture(
-        N_IN, 150, hidden_layer_sizes=(N_OUT,), activation=activation
+        N_OUT, 150, hidden_layer_sizes=(N_IN, N_OUT), activation=activation
     )
     theta = draw_parameters(architecture, "auto", 1.0, np.random.RandomState(0), FLOAT)
-    hidden, output = architecture.views("W", theta)
-    assert_allclose(hidden.var(), VARIANCE[ACTIVATIONS[activation]], rtol=0.02)
+    first, hidden, output = architecture.views("W", theta)
+    rule = ACTIVATIONS[activation]
+    average = rule == "xavier_uniform"
+    assert_allclose(first.var(), VARIANCE[rule] if average else 1 / N_OUT, rtol=0.03)
+    assert_allclose(hidden.var(), VARIANCE[rule], rtol=0.02)
     assert_allclose(output.var(), 1 / N_OUT, rtol=0.03)
 
 
