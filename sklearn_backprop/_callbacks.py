@@ -17,17 +17,18 @@ __all__ = ["CallbackSupportMixin", "FitTasks"]
 class FitTasks:
     """A fit and its subtasks, one after the other, as callbacks are told of them.
 
-    Where the estimator has no callbacks, all methods return at once.
-    `attributes_of` turns what `end` gives it, a state of training, into the attributes
-    of an estimator whose fit stopped there. Callbacks are torn down by the
+    Where the estimator has no callbacks, all methods return at once. Who begins
+    subtasks sets `attributes_of` first: it turns a state of training into the
+    attributes of an estimator whose fit stopped there. Callbacks are torn down by the
     `_fit_context` around `fit`, also when an exception leaves it.
     """
+
+    attributes_of: Callable[[Any], dict[str, Any]]
 
     def __init__(
         self,
         estimator,
-        attributes_of: Callable[[Any], dict[str, Any]],
-        max_subtasks: int,
+        max_subtasks: Callable[[], int],
         X,
         y,
         sample_weight,
@@ -36,7 +37,6 @@ class FitTasks:
         self._task: Any = None
         if not hasattr(estimator, "_skl_callbacks"):
             return
-        self._attributes_of = attributes_of
         self._told = {
             "estimator": estimator,
             "X": X,
@@ -45,8 +45,13 @@ class FitTasks:
             if sample_weight is None
             else {"sample_weight": sample_weight},
         }
-        self._fit = estimator._init_callback_context(max_subtasks=max_subtasks)
+        self._fit = estimator._init_callback_context(max_subtasks=max_subtasks())
         self._fit.call_on_fit_task_begin(**self._told)
+
+    @property
+    def are_watched(self) -> bool:
+        """Whether there are callbacks."""
+        return self._fit is not None
 
     def begin(self, name: str) -> None:
         """Begin a subtask, unless one is under way."""
@@ -64,7 +69,7 @@ class FitTasks:
         task, self._task = self._task, None
         return task.call_on_fit_task_end(
             **self._told,
-            reconstruction_attributes=lambda: self._attributes_of(state()),
+            reconstruction_attributes=lambda: self.attributes_of(state()),
         )
 
     def finish(self) -> None:

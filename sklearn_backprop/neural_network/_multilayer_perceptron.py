@@ -400,15 +400,11 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
     # --- training
     def _tasks(self, incremental, X, y, sample_weight) -> FitTasks:
         """Tell callbacks that training begins, on the data that the user gave."""
+        n_epochs = 1 if incremental else self.max_iter
+        tasks = FitTasks(self, lambda: n_epochs, X, y, sample_weight)
         n_before = len(self._training.loss_curve)
-        return FitTasks(
-            self,
-            lambda state: self._as_if_stopped(state, n_before),
-            1 if incremental else self.max_iter,
-            X,
-            y,
-            sample_weight,
-        )
+        tasks.attributes_of = lambda state: self._as_if_stopped(state, n_before)
+        return tasks
 
     def _as_if_stopped(self, state, n_before) -> dict[str, Any]:
         """Attributes of an estimator whose training ended in a copied state."""
