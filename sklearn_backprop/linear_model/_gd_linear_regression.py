@@ -164,6 +164,12 @@ class GDLinearRegression(
     sklearn.linear_model.Ridge : Its alpha is ours times the total weight.
     sklearn.linear_model.SGDRegressor : Descent on single rows.
 
+    Notes
+    -----
+    With scikit-learn 1.9 and newer, `set_callbacks` takes its callbacks. Tasks of the
+    fit are epochs of mini-batches, or slices of the iterations on all rows: up to 1, 2,
+    5, 10, 20 and so on, and to each hundredth of `max_iter`. "normal" is one task.
+
     References
     ----------
     Cauchy, A. (1847). Methode generale pour la resolution des systemes d'equations

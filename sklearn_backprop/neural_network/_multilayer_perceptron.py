@@ -779,6 +779,12 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
     --------
     BackpropMLPRegressor : The same networks for numbers.
 
+    Notes
+    -----
+    With scikit-learn 1.9 and newer, `set_callbacks` takes its callbacks. Every epoch,
+    or iteration of "lbfgs", is a task of the fit; estimators that callbacks get to see
+    are fitted as if training had stopped there.
+
     References
     ----------
     .. [1] He, K., Zhang, X., Ren, S., & Sun, J. (2016). Deep residual learning for
@@ -1147,6 +1153,12 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
     See Also
     --------
     BackpropMLPClassifier : The same networks for labels.
+
+    Notes
+    -----
+    With scikit-learn 1.9 and newer, `set_callbacks` takes its callbacks. Every epoch,
+    or iteration of "lbfgs", is a task of the fit; estimators that callbacks get to see
+    are fitted as if training had stopped there.
 
     References
     ----------
