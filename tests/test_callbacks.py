@@ -256,6 +256,14 @@ def test_under_a_grid_search(n_jobs):
     assert all(0 < row["accuracy"] <= 1 for row in rows)
 
 
+def test_a_request_to_stop_inside_a_pipeline_and_a_search():
+    pipeline = make_pipeline(StandardScaler(), BackpropMLPClassifier(**NET))
+    pipeline[-1].set_callbacks(Recorder(stop_in=1))
+    assert pipeline.fit(*CLASSES)[-1].n_iter_ == 2
+    search = GridSearchCV(pipeline, {"backpropmlpclassifier__alpha": [0.0]}, cv=2)
+    assert search.fit(*CLASSES).best_estimator_[-1].n_iter_ == 2
+
+
 def test_meta_estimators_propagate_to_epochs():
     recorder = Propagated()
     search = GridSearchCV(
