@@ -10,6 +10,8 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from .._callbacks import FitTasks
+from .._verbose import ProgressLines
 from ..engine import _engine
 from ._coordinates import SCALINGS, Coordinates, Scaling, coordinates
 from ._gram import Moments, moments, n_weighted_rows
@@ -19,6 +21,8 @@ _EPS = np.finfo(np.float64).eps
 _MAX_EIGENVALUES = 300
 # How long the engine runs before Python looks for an interrupt or has a line to print.
 _SLICE_SECONDS = 0.1
+# Descent is that many tasks for callbacks, and some more at its beginning.
+_N_SLICES = 100
 
 
 @dataclass(frozen=True)
@@ -246,7 +250,8 @@ class Descended:
     last_rate: float
     status: "_engine.Status"
     start_loss: float
-    interrupted: bool
+    interrupted: bool  # by the user
+    stopped: bool  # by a callback
 
 
 def from_zero(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
@@ -273,70 +278,102 @@ def largest_stable_step(problem: Problem, settings: Settings) -> float:
     return factor / problem.curvature
 
 
-def descend(problem: Problem, start, settings: Settings) -> Descended:
+def descend(problem: Problem, start, settings: Settings, tasks: FitTasks) -> Descended:
     """Descend from start, a pair of coef (k, p) and intercept (k,), or from zero.
 
     Zero coefficients go with the mean of y as intercept.
     """
-    places = problem.coordinates
-    start = from_zero(problem) if start is None else start
-    first_rate = step_size(problem, settings)
-    run = _engine.Descent(
-        problem.cost,
-        places.inside(*start),
-        l1=problem.l1,
-        l2=problem.l2,
-        gradient_floor=problem.gradient_floor,
-        learning_rate=first_rate,
-        schedule=settings.learning_rate,
-        power_t=settings.power_t,
-        momentum=settings.momentum,
-        nesterov=settings.nesterovs_momentum,
-        tol=settings.tol,
-        # A margin, for L is known to some digits only.
-        largest_stable_rate=largest_stable_step(problem, settings) * (1 + 1e-6),
-        positive=settings.positive,
-        track_path=settings.track_path,
-    )
-    interrupted = False
+    run = _Run(problem, from_zero(problem) if start is None else start, settings, tasks)
     try:
-        _run(run, settings)
+        run.until_done()
     except KeyboardInterrupt:
-        interrupted = True
-    shape = (len(places.y_center), -1)
-    coef, intercept = places.outside(run.theta.reshape(shape))
-    path = None
-    if settings.track_path:
-        path, _ = places.outside(run.path.reshape((run.n_iter + 1, *shape)))
-    return Descended(
-        coef=coef,
-        intercept=intercept,
-        loss_curve=run.loss_curve,
-        gradient_norm_curve=run.gradient_norm_curve,
-        coef_path=path,
-        first_rate=first_rate,
-        last_rate=run.learning_rate,
-        status=run.status,
-        start_loss=run.start_loss,
-        interrupted=interrupted,
-    )
+        run.interrupted = True
+    return run.result()
 
 
-def _run(run, settings: Settings) -> None:
-    """Iterate in slices: between them Python sees interrupts and prints."""
-    while run.status == _engine.Status.RUNNING and run.n_iter < settings.max_iter:
-        goal = settings.max_iter
-        if settings.verbose:
-            goal = min(goal, _next_printed(run.n_iter, settings.verbose))
-        run.run(goal - run.n_iter, _SLICE_SECONDS)
-        if settings.verbose and run.n_iter in (goal, settings.max_iter):
-            print(
-                f"Iteration {run.n_iter}, loss = {run.loss_curve[-1]:.8f}, "
-                f"gradient norm = {run.gradient_norm_curve[-1]:.3e}"
+class _Run:
+    """One descent on all rows, in slices of iterations between which Python acts."""
+
+    def __init__(self, problem: Problem, start, settings: Settings, tasks: FitTasks):
+        self.problem, self.settings, self.tasks = problem, settings, tasks
+        self.first_rate = step_size(problem, settings)
+        self.interrupted = self.stopped = False
+        self.engine = _engine.Descent(
+            problem.cost,
+            problem.coordinates.inside(*start),
+            l1=problem.l1,
+            l2=problem.l2,
+            gradient_floor=problem.gradient_floor,
+            learning_rate=self.first_rate,
+            schedule=settings.learning_rate,
+            power_t=settings.power_t,
+            momentum=settings.momentum,
+            nesterov=settings.nesterovs_momentum,
+            tol=settings.tol,
+            # A margin, for L is known to some digits only.
+            largest_stable_rate=largest_stable_step(problem, settings) * (1 + 1e-6),
+            positive=settings.positive,
+            track_path=settings.track_path,
+        )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a next iteration."""
+        return (
+            not self.stopped
+            and self.engine.status == _engine.Status.RUNNING
+            and self.engine.n_iter < self.settings.max_iter
+        )
+
+    def until_done(self) -> None:
+        """Iterate; a slice is a task for callbacks."""
+        lines = ProgressLines()
+        while self.is_running:
+            goal = self.settings.max_iter
+            if self.tasks.are_watched:
+                goal = next_slice_end(self.engine.n_iter, goal)
+            self.tasks.begin("iterations")
+            while self.is_running and self.engine.n_iter < goal:
+                self._advance(goal, lines)
+            if self.engine.status != _engine.Status.DIVERGED:
+                self.stopped = self.tasks.end(self.result)
+
+    def _advance(self, goal, lines: ProgressLines) -> None:
+        """Iterate for a moment, and not beyond the next line to print."""
+        engine, verbose = self.engine, self.settings.verbose
+        next_line = next_printed(engine.n_iter, verbose) if verbose else goal
+        engine.run(min(goal, next_line) - engine.n_iter, _SLICE_SECONDS)
+        if verbose and (engine.n_iter == next_line or not self.is_running):
+            lines.print(
+                f"Iteration {engine.n_iter}",
+                engine.loss_curve[-1],
+                gradient_norm=engine.gradient_norm_curve[-1],
             )
 
+    def result(self) -> Descended:
+        """Where descent is, and how it came there."""
+        engine, places = self.engine, self.problem.coordinates
+        shape = (len(places.y_center), -1)
+        coef, intercept = places.outside(engine.theta.reshape(shape))
+        path = None
+        if self.settings.track_path:
+            path, _ = places.outside(engine.path.reshape((engine.n_iter + 1, *shape)))
+        return Descended(
+            coef=coef,
+            intercept=intercept,
+            loss_curve=engine.loss_curve,
+            gradient_norm_curve=engine.gradient_norm_curve,
+            coef_path=path,
+            first_rate=self.first_rate,
+            last_rate=engine.learning_rate,
+            status=engine.status,
+            start_loss=engine.start_loss,
+            interrupted=self.interrupted,
+            stopped=self.stopped,
+        )
 
-def _next_printed(n_iter, verbose) -> int:
+
+def next_printed(n_iter: int, verbose: int = 1) -> int:
     """The next iteration to print: 1, 2, 5, 10, 20, ...; every one if verbose > 1."""
     if verbose > 1:
         return n_iter + 1
@@ -346,6 +383,25 @@ def _next_printed(n_iter, verbose) -> int:
             if digit * power > n_iter:
                 return digit * power
         power *= 10
+
+
+def next_slice_end(n_iter: int, max_iter: int) -> int:
+    """The next of iterations 1, 2, 5, 10, ... and of the hundredths of max_iter.
+
+    Most happens in the first iterations; later ones should not keep callbacks waiting.
+    """
+    length = -(-max_iter // _N_SLICES)
+    hundredth = (n_iter // length + 1) * length
+    return min(next_printed(n_iter), hundredth, max_iter)
+
+
+def n_slices(max_iter: int) -> int:
+    """How many slices max_iter iterations make."""
+    n_iter = count = 0
+    while n_iter < max_iter:
+        n_iter = next_slice_end(n_iter, max_iter)
+        count += 1
+    return count
 
 
 def divergence_message(problem: Problem, settings: Settings, result: Descended) -> str:

@@ -1,7 +1,9 @@
 """Linear regression by two roads: gradient descent and the normal equation."""
 
+import copy
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgWarning
@@ -16,6 +18,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._callbacks import CallbackSupportMixin, FitTasks
+from .._documentation import DocumentationLinkMixin
 from ..engine._engine import Status
 from ..exceptions import DivergenceError
 from ._descent import (
@@ -25,6 +29,7 @@ from ._descent import (
     Settings,
     descend,
     divergence_message,
+    n_slices,
     pose,
     unfinished_message,
 )
@@ -45,7 +50,13 @@ _OPTIONAL_ATTRIBUTES = (
 )
 
 
-class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class GDLinearRegression(
+    CallbackSupportMixin,
+    DocumentationLinkMixin,
+    MultiOutputMixin,
+    RegressorMixin,
+    BaseEstimator,
+):
     """Linear regression by gradient descent or by the normal equation.
 
     Both roads minimise scikit-learn's elastic-net cost over rows of weight w_i, with
@@ -108,7 +119,9 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Whether "gd" starts from the coefficients of the last fit and adds to its
         curves.
     verbose : int, default=0
-        1 prints iterations 1, 2, 5, 10, 20, 50 and so on of "gd"; 2 prints each.
+        1 prints a line for iterations 1, 2, 5, 10, 20, 50 and so on of "gd" or for
+        each epoch of mini-batches: J, norm of the gradient, and seconds since the
+        start; 2 prints one for each iteration.
     track_path : bool, default=False
         Whether "gd" keeps the coefficients of every iteration in ``coef_path_``.
 
@@ -150,6 +163,12 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
     sklearn.linear_model.LinearRegression : Least squares by singular values.
     sklearn.linear_model.Ridge : Its alpha is ours times the total weight.
     sklearn.linear_model.SGDRegressor : Descent on single rows.
+
+    Notes
+    -----
+    With scikit-learn 1.9 and newer, `set_callbacks` takes its callbacks. Tasks of the
+    fit are epochs of mini-batches, or slices of the iterations on all rows: up to 1, 2,
+    5, 10, 20 and so on, and to each hundredth of `max_iter`. "normal" is one task.
 
     References
     ----------
@@ -275,15 +294,18 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If the data do not determine the coefficients and the ones of least norm
             were taken.
         """
+        as_given = X, y, sample_weight
         X, y, weight = self._validate(X, y, sample_weight, reset=True)
         if self.solver == "normal":
+            task = FitTasks(self, lambda: 0, *as_given)
             self._fit_exactly(X, y, weight)
+            task.finish()
         else:
             start = None
             if self.warm_start and hasattr(self, "coef_"):
                 self._check_targets(y)
                 start = self._coefficients()
-            self._descend(X, y, weight, start, seen=None, max_iter=self.max_iter)
+            self._descend(X, y, weight, start, None, self.max_iter, as_given)
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -314,15 +336,18 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
             If a step of "gd" left the finite numbers.
         """
         is_first = not hasattr(self, "coef_")
+        as_given = X, y, sample_weight
         X, y, weight = self._validate(X, y, sample_weight, reset=is_first)
         if not is_first:
             self._check_targets(y)
         if self.solver == "normal":
+            task = FitTasks(self, lambda: 0, *as_given)
             self._merge(X, y, weight, is_first)
+            task.finish()
         else:
             start = None if is_first else self._coefficients()
             seen = getattr(self, "_scaling", None)
-            self._descend(X, y, weight, start, seen, max_iter=1)
+            self._descend(X, y, weight, start, seen, 1, as_given)
         return self
 
     def predict(self, X):
@@ -493,13 +518,17 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     # Gradient descent
 
-    def _descend(self, X, y, weight, start, seen, max_iter) -> None:
+    def _descend(self, X, y, weight, start, seen, max_iter, as_given) -> None:
         """Descend on the cost of the rows of X, and set fitted attributes.
 
-        start: coefficients to begin with, or None; seen: the scaling of earlier rows.
+        start: coefficients to begin with, or None; seen: the scaling of earlier rows;
+        as_given: the arguments of the user, for callbacks.
         """
         targets = _as_columns(y)
         in_batches = self.batch_size is not None and self.batch_size < X.shape[0]
+        tasks = FitTasks(
+            self, lambda: max_iter if in_batches else n_slices(max_iter), *as_given
+        )
         problem, scaling = pose(
             X,
             targets,
@@ -510,29 +539,51 @@ class GDLinearRegression(MultiOutputMixin, RegressorMixin, BaseEstimator):
             seen=seen,
             in_batches=in_batches,
         )
+        if start is None:
+            self._forget()
+
+        def as_if_stopped(result: Descended) -> dict[str, Any]:
+            twin = copy.copy(self)
+            twin._record(problem, result, y)
+            twin._take(result, scaling, X, y)
+            return dict(vars(twin))
+
+        tasks.attributes_of = as_if_stopped
         settings = self._settings(max_iter)
         if in_batches:
             problem = pose_batches(problem, X, weight, self.batch_size)
+            batches = self._batches(len(y))
             result = descend_in_batches(
-                X, targets, weight, problem, start, settings, self._batches(len(y))
+                X, targets, weight, problem, start, settings, batches, tasks
             )
         else:
-            result = descend(problem, start, settings)
-        if start is None:
-            self._forget()
+            result = descend(problem, start, settings, tasks)
         self._record(problem, result, y)
         if result.status == Status.DIVERGED:
             raise DivergenceError(divergence_message(problem, settings, result))
-        self._scaling = scaling
-        self._set_coefficients(result.coef, result.intercept, X, y)
+        self._take(result, scaling, X, y)
+        self._warn_if_unfinished(problem, settings, result)
+        tasks.finish()
+
+    def _warn_if_unfinished(self, problem, settings, result: Descended) -> None:
+        """Say it where descent ended before the minimum, unless it was asked to."""
         if result.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-        elif result.status != Status.CONVERGED and max_iter > 1:
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+        elif (
+            result.status != Status.CONVERGED
+            and not result.stopped
+            and settings.max_iter > 1
+        ):
             warnings.warn(
                 unfinished_message(problem, settings, result),
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
+
+    def _take(self, result: Descended, scaling, X, y) -> None:
+        """Take over coefficients, and the scaling that goes with them."""
+        self._scaling = scaling
+        self._set_coefficients(result.coef, result.intercept, X, y)
 
     def _record(self, problem: Problem, result: Descended, y) -> None:
         """Curves and figures of a run, appended to those of the runs it continues."""

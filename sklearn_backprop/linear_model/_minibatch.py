@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from .._callbacks import FitTasks
 from .._threads import single_threaded_blas
+from .._verbose import ProgressLines
 from ..engine import _engine
 from ..engine._engine import Status
 from ._coordinates import Coordinates
@@ -56,25 +58,32 @@ def pose_batches(problem: Problem, X, weight, batch_size) -> Problem:
 
 
 def descend_in_batches(
-    X, Y, weight, problem: Problem, start, settings: Settings, batches: Batches
+    X,
+    Y,
+    weight,
+    problem: Problem,
+    start,
+    settings: Settings,
+    batches: Batches,
+    tasks: FitTasks,
 ) -> Descended:
     """Descend as `descend` does, with an epoch of mini-batches for an iteration."""
     start = from_zero(problem) if start is None else start
-    run = _Run(X, Y, weight, problem, start, settings, batches)
-    interrupted = False
+    run = _Run(X, Y, weight, problem, start, settings, batches, tasks)
     try:
         with single_threaded_blas:
             run.until_done()
     except KeyboardInterrupt:
-        interrupted = True
-    return run.result(interrupted)
+        run.interrupted = True
+    return run.result()
 
 
 class _Run:
     """One descent in mini-batches, epoch after epoch."""
 
-    def __init__(self, X, Y, weight, problem, start, settings, batches):
+    def __init__(self, X, Y, weight, problem, start, settings, batches, tasks):
         self.problem, self.settings, self.batches = problem, settings, batches
+        self.tasks, self.interrupted, self.stopped = tasks, False, False
         places = problem.coordinates
         self.rows = _engine_rows(_scaled(X, places), Y - places.y_center, weight)
         self.n_targets = Y.shape[1]
@@ -100,18 +109,28 @@ class _Run:
 
     def until_done(self) -> None:
         """Run epochs until a reason to stop."""
-        while self.status == Status.RUNNING and len(self.losses) < (
-            self.settings.max_iter
-        ):
+        lines = ProgressLines()
+        while self._is_running():
+            self.tasks.begin("epoch")
             theta = self._epoch()
             self.status = self._judge(theta)
             if self.settings.verbose:
-                print(
-                    f"Epoch {len(self.losses)}, loss = {self.losses[-1]:.8f}, "
-                    f"gradient norm = {self.gradient_norms[-1]:.3e}"
+                lines.print(
+                    f"Epoch {len(self.losses)}",
+                    self.losses[-1],
+                    gradient_norm=self.gradient_norms[-1],
                 )
+            if self.status != Status.DIVERGED:
+                self.stopped = self.tasks.end(self.result)
 
-    def result(self, interrupted) -> Descended:
+    def _is_running(self) -> bool:
+        return (
+            not self.stopped
+            and self.status == Status.RUNNING
+            and len(self.losses) < self.settings.max_iter
+        )
+
+    def result(self) -> Descended:
         """What `descend` returns, of mini-batches."""
         places = self.problem.coordinates
         coef, intercept = places.outside(self.theta)
@@ -128,7 +147,8 @@ class _Run:
             last_rate=self.rate,
             status=self.status,
             start_loss=self.start_loss,
-            interrupted=interrupted,
+            interrupted=self.interrupted,
+            stopped=self.stopped,
         )
 
     def _epoch(self) -> np.ndarray | None:

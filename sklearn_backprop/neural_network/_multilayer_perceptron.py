@@ -1,5 +1,6 @@
 """Multilayer perceptrons with scikit-learn's face: validation and fitted attributes."""
 
+import copy
 import warnings
 from abc import ABC, abstractmethod
 from numbers import Integral, Real
@@ -26,6 +27,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._callbacks import CallbackSupportMixin, FitTasks
+from .._documentation import DocumentationLinkMixin
 from .._threads import allowed_threads, single_threaded_blas
 from ..engine import _engine
 from ..exceptions import VanishedTrainingWarning
@@ -46,11 +49,11 @@ from ._training import (
     SOLVERS,
     STOCHASTIC_SOLVERS,
     EpochLoop,
+    LbfgsRun,
     Rows,
     Settings,
     TrainingState,
     Validation,
-    minimize_lbfgs,
 )
 from ._vanishing import is_at_chance_level, why_nothing_arrives
 
@@ -63,7 +66,7 @@ _ENGINE_NETWORKS = {
 _FLOATS = (np.float64, np.float32)
 
 
-class BaseBackpropMLP(BaseEstimator, ABC):
+class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimator, ABC):
     """What both perceptrons share; use one of them.
 
     Subclasses say how y becomes the rows that outputs are compared with
@@ -192,6 +195,7 @@ class BaseBackpropMLP(BaseEstimator, ABC):
 
     def _fit(self, X, y, sample_weight, *, given=None, incremental=False):
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        as_given = X, y, sample_weight
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         unread = fresh or not hasattr(self, "n_features_in_")
@@ -204,10 +208,12 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         else:
             self._resume(X, Y)
         training, validation = self._split(X, y, Y, weight, given)
+        tasks = self._tasks(incremental, *as_given)
         with single_threaded_blas:
-            self._train(training, validation, incremental)
+            self._train(training, validation, tasks, incremental)
             if not incremental:
                 self._warn_if_vanished(training)
+        tasks.finish()
         return self
 
     # --- reading the data
@@ -392,37 +398,58 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         )
 
     # --- training
-    def _train(self, training, validation, incremental) -> None:
+    def _tasks(self, incremental, X, y, sample_weight) -> FitTasks:
+        """Tell callbacks that training begins, on the data that the user gave."""
+        n_epochs = 1 if incremental else self.max_iter
+        tasks = FitTasks(self, lambda: n_epochs, X, y, sample_weight)
+        n_before = len(self._training.loss_curve)
+        tasks.attributes_of = lambda state: self._as_if_stopped(state, n_before)
+        return tasks
+
+    def _as_if_stopped(self, state, n_before) -> dict[str, Any]:
+        """Attributes of an estimator whose training ended in a copied state."""
+        twin = copy.copy(self)
+        twin._training = state
+        twin.n_iter_ = len(state.loss_curve) - n_before
+        twin._show_views()
+        twin._publish()
+        return dict(vars(twin))
+
+    def _train(self, training, validation, tasks, incremental) -> None:
         before = len(self._training.loss_curve)
         try:
             if self.solver == "lbfgs":
-                self.n_iter_ = self._train_lbfgs(training)
+                self.n_iter_ = self._train_lbfgs(training, tasks)
             else:
-                self._train_stochastic(training, validation, incremental)
+                self._train_stochastic(training, validation, tasks, incremental)
         finally:
             if self.solver != "lbfgs":
                 self.n_iter_ = len(self._training.loss_curve) - before
             self._publish()
 
-    def _train_lbfgs(self, rows) -> int:
-        return minimize_lbfgs(
+    def _train_lbfgs(self, rows, tasks) -> int:
+        return LbfgsRun(
             self._network(),
             self._training,
             rows,
+            tasks,
+            weights_of=lambda theta: self._architecture.views("W", theta),
             alpha=float(self.alpha),
             max_iter=self.max_iter,
             max_fun=self.max_fun,
             tol=self.tol,
+            record=self.track_gradients,
             verbose=self.verbose,
             n_threads=allowed_threads(),
-        )
+        ).run()
 
-    def _train_stochastic(self, rows, validation, incremental) -> None:
+    def _train_stochastic(self, rows, validation, tasks, incremental) -> None:
         loop = EpochLoop(
             self._network(),
             self._training,
             self._settings(len(rows.Y)),
             rows,
+            tasks,
             validation,
             self._describe_layer,
         )
@@ -679,7 +706,8 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         Training stops when the loss, or the validation score, has not improved by
         `tol` for `n_iter_no_change` epochs; for "lbfgs" the bound on the gradient.
     verbose : bool or int, default=False
-        Whether to print a line per epoch.
+        Whether to print a line per epoch: loss, validation score, norm of the whole
+        gradient, and seconds since the start.
     warm_start : bool, default=False
         Whether `fit` continues from the last fit: weights, optimizer, schedule and
         random numbers go on as if training had not been interrupted.
@@ -692,8 +720,10 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         score stalls; the best weights are kept.
     validation_fraction : float in [0, 1), default=0.1
         Share of rows held out by `early_stopping`.
-    beta_1, beta_2 : float in [0, 1), default=0.9 and 0.999
-        Decay rates of the two moments of "adam" and "adamw".
+    beta_1 : float in [0, 1), default=0.9
+        Decay rate of the first moment of "adam" and "adamw", the mean gradient.
+    beta_2 : float in [0, 1), default=0.999
+        Decay rate of the second one, the mean squared gradient.
     epsilon : float, default=1e-8
         Keeps divisions finite in "adam", "adamw", "adagrad" and "rmsprop".
     n_iter_no_change : int or inf, default=10
@@ -730,7 +760,8 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         What the gradients did, one row per record and one column per weight matrix:
         "gradient_norm", "gradient_norm_max" (before clipping), "update_ratio",
         "dead_fraction", "saturated_fraction"; one value per record:
-        "clipped_fraction", "global_norm". Empty for "lbfgs".
+        "clipped_fraction", "global_norm". "lbfgs" has a row per iteration, with the
+        gradient at its end; units are not counted there (NaN).
     n_iter_ : int
         Epochs or iterations of the last fit.
     t_ : int
@@ -749,6 +780,12 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
     See Also
     --------
     BackpropMLPRegressor : The same networks for numbers.
+
+    Notes
+    -----
+    With scikit-learn 1.9 and newer, `set_callbacks` takes its callbacks. Every epoch,
+    or iteration of "lbfgs", is a task of the fit; estimators that callbacks get to see
+    are fitted as if training had stopped there.
 
     References
     ----------
@@ -1048,7 +1085,8 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
         Training stops when the loss, or the validation score, has not improved by
         `tol` for `n_iter_no_change` epochs; for "lbfgs" the bound on the gradient.
     verbose : bool or int, default=False
-        Whether to print a line per epoch.
+        Whether to print a line per epoch: loss, validation score, norm of the whole
+        gradient, and seconds since the start.
     warm_start : bool, default=False
         Whether `fit` continues from the last fit: weights, optimizer, schedule and
         random numbers go on as if training had not been interrupted.
@@ -1061,8 +1099,10 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
         score stalls; the best weights are kept.
     validation_fraction : float in [0, 1), default=0.1
         Share of rows held out by `early_stopping`.
-    beta_1, beta_2 : float in [0, 1), default=0.9 and 0.999
-        Decay rates of the two moments of "adam" and "adamw".
+    beta_1 : float in [0, 1), default=0.9
+        Decay rate of the first moment of "adam" and "adamw", the mean gradient.
+    beta_2 : float in [0, 1), default=0.999
+        Decay rate of the second one, the mean squared gradient.
     epsilon : float, default=1e-8
         Keeps divisions finite in "adam", "adamw", "adagrad" and "rmsprop".
     n_iter_no_change : int or inf, default=10
@@ -1097,7 +1137,8 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
         What the gradients did, one row per record and one column per weight matrix:
         "gradient_norm", "gradient_norm_max" (before clipping), "update_ratio",
         "dead_fraction", "saturated_fraction"; one value per record:
-        "clipped_fraction", "global_norm". Empty for "lbfgs".
+        "clipped_fraction", "global_norm". "lbfgs" has a row per iteration, with the
+        gradient at its end; units are not counted there (NaN).
     n_iter_ : int
         Epochs or iterations of the last fit.
     t_ : int
@@ -1116,6 +1157,12 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
     See Also
     --------
     BackpropMLPClassifier : The same networks for labels.
+
+    Notes
+    -----
+    With scikit-learn 1.9 and newer, `set_callbacks` takes its callbacks. Every epoch,
+    or iteration of "lbfgs", is a task of the fit; estimators that callbacks get to see
+    are fitted as if training had stopped there.
 
     References
     ----------

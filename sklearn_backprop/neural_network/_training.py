@@ -1,5 +1,6 @@
 """The one epoch loop, and L-BFGS: what happens between two epochs is decided here."""
 
+import copy
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
+from .._callbacks import FitTasks
+from .._verbose import ProgressLines
 from ..exceptions import DivergenceError
 from ._schedules import Progress, Schedule
 
@@ -16,11 +19,11 @@ __all__ = [
     "SOLVERS",
     "STOCHASTIC_SOLVERS",
     "EpochLoop",
+    "LbfgsRun",
     "Rows",
     "Settings",
     "TrainingState",
     "Validation",
-    "minimize_lbfgs",
 ]
 
 # First-order solver -> the hyper-parameters that its trainer reads.
@@ -105,6 +108,10 @@ class TrainingState:
         """Write the weights back in place, so that views of them stay true."""
         self.theta[...], self.running[...] = snapshot
 
+    def copy(self) -> "TrainingState":
+        """Copy what training goes on to change; finished records are shared."""
+        return copy.deepcopy(self, {id(record): record for record in self.records})
+
     def restore_writeable(self) -> None:
         """Replace vectors that cannot be written, such as memory-mapped ones."""
         self.theta, self.running = self.snapshot()
@@ -132,6 +139,7 @@ class EpochLoop:
         state: TrainingState,
         settings: Settings,
         rows: Rows,
+        tasks: FitTasks,
         validation: Validation | None = None,
         describe_layer: Callable[[int], str] = str,
     ):
@@ -139,11 +147,13 @@ class EpochLoop:
         self.state = state
         self.settings = settings
         self.rows = rows
+        self.tasks = tasks
         self.validation = validation
         self.describe_layer = describe_layer
         self.total_weight = rows.total_weight
         self.trainer = self._make_trainer()
         self.n_epochs = 0
+        self.lines = ProgressLines()
         self.rate = settings.schedule.learning_rate_init
         state.validated = validation is not None
 
@@ -162,15 +172,13 @@ class EpochLoop:
     def run_one(self) -> None:
         """Train for the one epoch of `partial_fit`; a stall cannot end it."""
         try:
-            self._finish_epoch(self._epoch())
-            self._stalled_for_good()
+            self._next_epoch()
         finally:
             self.state.optimizer = self.settings.solver, self.trainer.get_state()
 
     def _run(self, max_epochs):
         while self.n_epochs < max_epochs:
-            self._finish_epoch(self._epoch())
-            if self._stalled_for_good():
+            if self._next_epoch():
                 return
         warnings.warn(
             f"Stochastic Optimizer: Maximum iterations ({max_epochs}) reached and the "
@@ -190,6 +198,24 @@ class EpochLoop:
         return trainer
 
     # --- one epoch
+    def _next_epoch(self) -> bool:
+        """Make an epoch a task of the fit; tell whether it was the last."""
+        self.tasks.begin("epoch")
+        self._finish_epoch(self._epoch())
+        is_last = self._stalled_for_good()
+        if self.tasks.end(self._state_to_stop_with):
+            self._say("A callback asked to stop. Stopping.")
+            is_last = True
+        return is_last
+
+    def _state_to_stop_with(self) -> TrainingState:
+        """Copy the state as `run` would leave it if this epoch were the last."""
+        state = self.state.copy()
+        state.optimizer = self.settings.solver, self.trainer.get_state()
+        if state.best is not None and self.validation is not None:
+            state.restore(state.best)
+        return state
+
     def _epoch(self):
         """Let the engine run it; interrupted or diverged, the last weights stay."""
         before = self.state.snapshot()
@@ -218,7 +244,7 @@ class EpochLoop:
             total_weight=self.total_weight,
             clip=settings.clip,
             clip_mode=settings.clip_mode,
-            record=settings.record,
+            record=settings.record or ("epoch" if settings.verbose else None),
             seed=settings.dropout_seed,
             n_threads=settings.n_threads,
         )
@@ -232,7 +258,7 @@ class EpochLoop:
     def _remember(self, epoch):
         self.state.loss_curve.append(epoch["loss"])
         self.state.learning_rates.append(self.rate)
-        if epoch["records"] is not None:
+        if self.settings.record and epoch["records"] is not None:
             self.state.records.append(epoch["records"])
 
     def _finish_epoch(self, epoch):
@@ -240,13 +266,24 @@ class EpochLoop:
         self.n_epochs += 1
         self.state.progress.epoch += 1
         self.state.progress.rows_seen += len(self.rows.Y)
-        self._say(f"Iteration {self.n_epochs}, loss = {epoch['loss']:.8f}")
         best = self.state.best_loss
         self.state.best_loss = min(epoch["loss"], best)
         if self.validation is None:
             self._watch(epoch["loss"] <= best - self.settings.tol)
         else:
             self._watch(self._validate(self.validation))
+        if self.settings.verbose:
+            self._say_epoch(epoch)
+
+    def _say_epoch(self, epoch):
+        self.lines.print(
+            f"Iteration {self.n_epochs}",
+            epoch["loss"],
+            score=self.state.validation_scores[-1] if self.validation else None,
+            gradient_norm=float(
+                np.sqrt(np.mean(np.square(epoch["records"]["global_norm"])))
+            ),
+        )
 
     # --- stopping
     def _watch(self, improved: bool):
@@ -263,7 +300,6 @@ class EpochLoop:
         score = float(validation.score(outputs))
         state.validation_losses.append(loss)
         state.validation_scores.append(score)
-        self._say(f"Validation score: {score:f}")
         improved = score >= state.best_score + self.settings.tol
         if score > state.best_score:
             state.best_score, state.best = score, state.snapshot()
@@ -342,73 +378,155 @@ def _remedies(settings: Settings, X, rate: float) -> list[str]:
 
 
 # ------------------------------------------------------------------------- L-BFGS
-def minimize_lbfgs(
-    network,
-    state: TrainingState,
-    rows: Rows,
-    *,
-    alpha: float,
-    max_iter: int,
-    max_fun: int,
-    tol: float,
-    verbose: int,
-    n_threads: int,
-) -> int:
-    """Minimize the objective of all rows by SciPy's L-BFGS; return its iterations."""
+@dataclass
+class LbfgsRun:
+    """L-BFGS on all rows, and what is kept of its iterations in `state`."""
 
-    def objective(theta):
-        value, gradient = network.value_and_gradient(
-            theta.astype(state.theta.dtype), *rows, alpha=alpha, n_threads=n_threads
-        )
-        return value, gradient.astype(np.float64)
+    network: Any
+    state: TrainingState
+    rows: Rows
+    tasks: FitTasks
+    weights_of: Callable[[np.ndarray], list[np.ndarray]]  # views of a flat vector
+    alpha: float
+    max_iter: int
+    max_fun: int
+    tol: float
+    record: str | None
+    verbose: int
+    n_threads: int
 
-    def keep(intermediate_result):
-        state.theta[...] = intermediate_result.x
-        state.loss_curve.append(float(intermediate_result.fun))
-        if verbose:
-            print(
-                f"Iteration {len(state.loss_curve)}, loss = {state.loss_curve[-1]:.8f}"
-            )
+    def run(self) -> int:
+        """Minimize the objective; return the number of iterations."""
+        state = self.state
+        self.n_before = len(state.loss_curve)
+        self.lines, self.stopped = ProgressLines(), False
+        state.validated = False
+        state.optimizer = None  # a first-order solver's memory is of other weights
+        try:
+            result = self._minimize()
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=7)
+            return len(state.loss_curve) - self.n_before
+        return self._finish(result)
 
-    n_before = len(state.loss_curve)
-    state.validated = False
-    state.optimizer = None  # what a first-order solver remembered is of other weights
-    try:
-        result = scipy.optimize.minimize(
-            objective,
-            state.theta.astype(np.float64),
+    def _minimize(self):
+        return scipy.optimize.minimize(
+            self._objective,
+            self.state.theta.astype(np.float64),
             method="L-BFGS-B",
             jac=True,
-            callback=keep,
-            options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol},
+            callback=self._keep,
+            options={
+                "maxfun": self.max_fun,
+                "maxiter": self.max_iter,
+                "gtol": self.tol,
+            },
         )
-    except KeyboardInterrupt:
-        warnings.warn("Training interrupted by user.", stacklevel=7)
-        return len(state.loss_curve) - n_before
-    return _finish_lbfgs(state, rows.X, result, max_iter, n_before)
 
+    def _objective(self, theta):
+        # SciPy tells when an iteration ends; the next begins with its first trial.
+        self.tasks.begin("iteration")
+        return self._value_and_gradient(theta)
 
-def _finish_lbfgs(state, X, result, max_iter, n_before):
-    n_iter = min(result.nit, max_iter)
-    if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
-        remedy = (
-            f"scale X, whose largest value is {_largest(X):.3g}, with StandardScaler"
+    def _value_and_gradient(self, theta):
+        value, gradient = self.network.value_and_gradient(
+            theta.astype(self.state.theta.dtype),
+            *self.rows,
+            alpha=self.alpha,
+            n_threads=self.n_threads,
         )
-        raise DivergenceError(
+        gradient = gradient.astype(np.float64)
+        self.latest = theta.copy(), gradient
+        return value, gradient
+
+    def _keep(self, intermediate_result):
+        """Take over an iterate; SciPy stops at StopIteration."""
+        self._take_over(intermediate_result.x, float(intermediate_result.fun))
+        self.stopped = self.tasks.end(self.state.copy)
+        if self.stopped:
+            raise StopIteration
+
+    def _take_over(self, theta, loss):
+        state = self.state
+        before = state.theta.astype(np.float64)
+        state.theta[...] = theta
+        state.loss_curve.append(loss)
+        state.best_loss = min(state.best_loss, loss)
+        if not (self.record or self.verbose):
+            return
+        gradient = self._gradient_at(theta)
+        if self.record:
+            after = state.theta.astype(np.float64)
+            state.records.append(
+                lbfgs_record(
+                    gradients=self.weights_of(gradient),
+                    changes=self.weights_of(after - before),
+                    weights=self.weights_of(after),
+                    global_norm=float(np.linalg.norm(gradient)),
+                )
+            )
+        if self.verbose:
+            self.lines.print(
+                f"Iteration {len(state.loss_curve)}",
+                loss,
+                gradient_norm=float(np.linalg.norm(gradient)),
+            )
+
+    def _gradient_at(self, theta) -> np.ndarray:
+        """Gradient at an iterate: as a rule its line search has just taken it."""
+        if not np.array_equal(self.latest[0], theta):
+            self._value_and_gradient(theta)
+        return self.latest[1]
+
+    def _finish(self, result) -> int:
+        state, n_iter = self.state, min(result.nit, self.max_iter)
+        if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
+            raise self._divergence(n_iter + 1)
+        if len(state.loss_curve) == self.n_before:  # the start is a minimum
+            self._take_over(result.x, float(result.fun))
+        state.theta[...] = result.x
+        self.tasks.end(self.state.copy)  # of an iteration that found no better point
+        if self.stopped:
+            if self.verbose:
+                print("A callback asked to stop. Stopping.")
+        elif result.status != 0:
+            _warn_lbfgs(result, n_iter, self.max_iter)
+        return n_iter
+
+    def _divergence(self, iteration) -> DivergenceError:
+        largest = _largest(self.rows.X)
+        return DivergenceError(
             divergence_message(
-                f"Training diverged in iteration {n_iter + 1} of lbfgs",
+                f"Training diverged in iteration {iteration} of lbfgs",
                 "loss",
                 None,
-                [remedy],
+                [f"scale X, whose largest value is {largest:.3g}, with StandardScaler"],
             )
         )
-    state.theta[...] = result.x
-    if len(state.loss_curve) == n_before:
-        state.loss_curve.append(float(result.fun))
-    state.best_loss = min(state.loss_curve)
-    if result.status != 0:
-        _warn_lbfgs(result, n_iter, max_iter)
-    return n_iter
+
+
+def lbfgs_record(gradients, changes, weights, global_norm) -> dict[str, np.ndarray]:
+    """Record an iteration as the engine records an epoch: one row of C matrices.
+
+    An iteration is one unclipped step, whose gradient is that at its end. What units
+    do is not known here.
+    """
+    norms, moves, sizes = (
+        np.array([[np.linalg.norm(W) for W in matrices]])
+        for matrices in (gradients, changes, weights)
+    )
+    unknown = np.full_like(norms, np.nan)
+    return {
+        "gradient_norm": norms,
+        "gradient_norm_max": norms.copy(),
+        "update_ratio": np.divide(
+            moves, sizes, out=np.zeros_like(moves), where=moves > 0
+        ),
+        "dead_fraction": unknown,
+        "saturated_fraction": unknown.copy(),
+        "clipped_fraction": np.zeros(1),
+        "global_norm": np.array([global_norm]),
+    }
 
 
 def _warn_lbfgs(result, n_iter, max_iter):

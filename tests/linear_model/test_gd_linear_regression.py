@@ -353,3 +353,46 @@ def test_pandas_output_and_series_targets():
     frame = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": [0.0, 1.0, 0.5]})
     target = pd.Series([1.0, 2.0, 3.0], name="y")
     assert GDLinearRegression(solver="normal").fit(frame, target).coef_.shape == (2,)
+
+
+def printed(capsys, **settings):
+    """Fit with verbose; give the model, and its lines as step and figures."""
+    X, y = load_diabetes(return_X_y=True)
+    model = GDLinearRegression(**settings).fit(X, y)
+    lines = []
+    for line in capsys.readouterr().out.splitlines():
+        step, *rest = line.split(", ")
+        figures = dict(part.removesuffix(" s").split(" = ") for part in rest)
+        lines.append((step, {name: float(value) for name, value in figures.items()}))
+    return model, lines
+
+
+def check_figures(model, lines):
+    for step, figures in lines:
+        i = int(step.split()[1]) - 1
+        assert list(figures) == ["loss", "gradient norm", "time"]
+        np.testing.assert_allclose(figures["loss"], model.loss_curve_[i], atol=1e-8)
+        norm = model.gradient_norm_curve_[i]
+        np.testing.assert_allclose(figures["gradient norm"], norm, rtol=1e-3)
+
+
+def test_verbose_prints_ever_rarer_iterations_and_the_last(capsys):
+    model, lines = printed(capsys, verbose=1, tol=1e-4)
+    steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000]
+    steps = [step for step in steps if step < model.n_iter_] + [model.n_iter_]
+    assert [step for step, _ in lines] == [f"Iteration {step}" for step in steps]
+    check_figures(model, lines)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(
+    ("settings", "step"),
+    [
+        ({"verbose": 2}, "Iteration"),
+        ({"verbose": 1, "batch_size": 100, "random_state": 0}, "Epoch"),
+    ],
+)
+def test_verbose_prints_every(settings, step, capsys):
+    model, lines = printed(capsys, max_iter=6, **settings)
+    assert [name for name, _ in lines] == [f"{step} {i}" for i in range(1, 7)]
+    check_figures(model, lines)

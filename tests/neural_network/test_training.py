@@ -285,31 +285,6 @@ def test_ctrl_c_inside_a_long_epoch(tmp_path):
     assert out == "finished epochs: 0\n"
 
 
-def test_verbose_prints_a_line_per_epoch(capsys):
-    BackpropMLPClassifier((3,), max_iter=3, verbose=True).fit(X_IRIS, Y_IRIS)
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(",")[0] for line in lines] == [
-        f"Iteration {i}" for i in (1, 2, 3)
-    ]
-
-
-@pytest.mark.parametrize("track", ["epoch", "batch", None])
-def test_recording_does_not_change_the_fit(track):
-    settings = {"hidden_layer_sizes": (8, 8), "max_iter": 4, "random_state": 0}
-    plain = BackpropMLPClassifier(**settings, track_gradients=None).fit(X_IRIS, Y_IRIS)
-    model = BackpropMLPClassifier(**settings, track_gradients=track, batch_size=50)
-    model.fit(X_IRIS, Y_IRIS)
-    other = BackpropMLPClassifier(**settings, track_gradients=None, batch_size=50)
-    other.fit(X_IRIS, Y_IRIS)
-    assert_array_equal(weights_of(model), weights_of(other))
-    n_records = {"epoch": 4, "batch": 12}.get(track)
-    if track is None:
-        assert model.gradient_history_ == plain.gradient_history_ == {}
-    else:
-        assert model.gradient_history_["gradient_norm"].shape == (n_records, 3)
-        assert model.gradient_history_["global_norm"].shape == (n_records,)
-
-
 def test_lbfgs_keeps_a_falling_loss_curve():
     model = BackpropMLPClassifier((8,), solver="lbfgs", random_state=0)
     model.fit(X_IRIS, Y_IRIS)
