@@ -5,6 +5,7 @@ Matplotlib is imported when something is drawn, never before.
 
 import textwrap
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -14,6 +15,7 @@ __all__ = [
     "VERMILION",
     "fitted_last_step",
     "name_of",
+    "number_layers",
     "require_axes",
     "shade",
     "whole_numbers",
@@ -64,8 +66,19 @@ def name_of(estimator, name: str | None) -> str:
     return type(estimator).__name__ if name is None else name
 
 
-def whole_numbers(axis) -> None:
-    """Number an axis of epochs, iterations or layers by whole numbers only."""
+def whole_numbers(ax) -> None:
+    """Number a horizontal axis of epochs or iterations by whole numbers, from one."""
     from matplotlib.ticker import MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(
+        MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1)
+    )
+    # There is no epoch 0. `auto=None` lets the axis grow with later curves.
+    ax.set_xlim(left=max(0.5, ax.get_xlim()[0]), auto=None)
+
+
+def number_layers(axis, n_layers: int) -> None:
+    """Number an axis of layers: each of a few, of many about six, first and last."""
+    few = n_layers if n_layers <= 12 else 6
+    axis.set_ticks(np.unique(np.linspace(1, n_layers, few).round().astype(int)))
+    axis.set_ticks([], minor=True)

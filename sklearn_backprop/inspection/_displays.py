@@ -15,6 +15,7 @@ from ._canvas import (
     VERMILION,
     fitted_last_step,
     name_of,
+    number_layers,
     require_axes,
     shade,
     whole_numbers,
@@ -198,7 +199,7 @@ class GradientFlowDisplay:
         else:
             self._plot_heatmap(drawable, kwargs)
         self.ax_.set_xlabel(self.record_name)
-        whole_numbers(self.ax_.xaxis)
+        whole_numbers(self.ax_)
         title = self.estimator_name if name is None else name
         if title:
             self.ax_.set_title(wrapped(title, 50), pad=22 if kind == "heatmap" else 6)
@@ -230,9 +231,9 @@ class GradientFlowDisplay:
             drawable.mark_outsiders(self.ax_)
         else:
             self.ax_.set_ylim(-0.02, 1.02)
-        if has_legend and any(not np.isnan(c).all() for c in drawable.values.T):
+        if self.ax_.get_legend_handles_labels()[0]:
             self.ax_.legend()
-        elif not has_legend:
+        if not has_legend:
             self.colorbar_ = _layer_bar(self.ax_, n_layers)
 
     def _plot_heatmap(self, drawable, kwargs):
@@ -240,10 +241,9 @@ class GradientFlowDisplay:
 
         n_records, n_layers = drawable.values.shape
         label, is_log = LAYER_RECORDS[self.quantity]
-        if is_log:
-            norm = colors.LogNorm(drawable.smallest, drawable.largest)
-        else:
-            norm = colors.Normalize(0.0, 1.0)
+        norm = (
+            colors.LogNorm(*drawable.decades) if is_log else colors.Normalize(0.0, 1.0)
+        )
         cmap = colormaps["viridis"].with_extremes(
             bad=GREY, under="white", over=VERMILION
         )
@@ -259,9 +259,12 @@ class GradientFlowDisplay:
                 **kwargs,
             },
         )
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label=label)
+        if drawable.has_scale:
+            self.colorbar_ = self.figure_.colorbar(
+                self.image_, ax=self.ax_, label=label
+            )
         self.ax_.set_ylabel("layer, from input to output")
-        whole_numbers(self.ax_.yaxis)
+        number_layers(self.ax_.yaxis, n_layers)
         drawable.explain_colours(self.ax_)
 
 
@@ -270,37 +273,34 @@ class _Drawable:
 
     def __init__(self, values, is_log):
         positive = values[np.isfinite(values) & (values > 0)]
-        self.smallest, self.largest = 0.1, 1.0
+        self.has_scale = not is_log or len(positive) > 0
+        smallest, largest = 1.0, 1.0
         if len(positive):
-            self.smallest, self.largest = positive.min(), positive.max()
-        if self.smallest == self.largest:
-            # Colours and axes need some extent.
-            self.smallest, self.largest = self.smallest / 2, self.largest * 2
-        self.floor, self.ceiling = self.smallest / 10, self.largest * 10
+            smallest, largest = positive.min(), positive.max()
+        # Colours span a decade at least, lest noise look like a change.
+        middle = np.sqrt(smallest) * np.sqrt(largest)
+        root = np.sqrt(10.0)
+        self.decades = min(smallest, middle / root), max(largest, middle * root)
         self.has_zero = is_log and bool((values == 0).any())
         self.has_inf = is_log and bool(np.isinf(values).any())
         self.has_nan = bool(np.isnan(values).any())
+        self.floor, self.ceiling = self.decades[0] / 10, self.decades[1] * 10
         self.values = values
         if is_log:
             self.values = np.where(values == 0, self.floor, values)
             self.values[np.isinf(values)] = self.ceiling
 
     def mark_outsiders(self, ax):
-        """Draw where zero and infinity stand."""
-        for present, height, text in (
-            (self.has_zero, self.floor, "exactly 0"),
-            (self.has_inf, self.ceiling, "infinite"),
+        """Draw where zero and infinity stand, over the lines that run there."""
+        for present, height, style, text in (
+            (self.has_zero, self.floor, ":", "exactly 0"),
+            (self.has_inf, self.ceiling, "--", "infinite"),
         ):
             if present:
-                ax.axhline(height, color="#555555", linestyle=":", linewidth=1)
-                ax.annotate(
-                    text,
-                    (0.02, height),
-                    xycoords=("axes fraction", "data"),
-                    xytext=(0, 3),
-                    textcoords="offset points",
-                    color="#333333",
-                )
+                ax.axhline(height, color="black", linestyle=style, zorder=3, label=text)
+        if not self.has_scale:
+            ax.yaxis.set_ticks([])
+            ax.yaxis.set_ticks([], minor=True)
 
     def explain_colours(self, ax):
         """Say above a heat map what its colours off the scale are."""
@@ -371,8 +371,7 @@ def _layer_bar(ax, n_layers):
     bar = ax.figure.colorbar(
         cm.ScalarMappable(norm, cmap), ax=ax, label="layer, from input to output"
     )
-    whole_numbers(bar.ax.yaxis)
-    bar.ax.yaxis.minorticks_off()
+    number_layers(bar.ax.yaxis, n_layers)
     return bar
 
 
@@ -579,7 +578,7 @@ class LossCurveDisplay:
         if len(heights) and 0 < 100 * heights.min() < heights.max():
             self.ax_.set_yscale("log")
         self.ax_.set(xlabel=self.step_name, ylabel="loss")
-        whole_numbers(self.ax_.xaxis)
+        whole_numbers(self.ax_)
         self.ax_.legend()
 
 
@@ -643,6 +642,9 @@ class DescentPathDisplay:
         J at ``(first[j], second[i])``.
     bottom : array-like of shape (2,) or None, default=None
         Where J is least.
+    equal_axes : bool, default=True
+        Whether a unit is as long on both axes. Then steps of plain descent leave
+        contours at right angles, as they do in the coordinates where it takes them.
     axis_names : tuple of two str, default=("first coefficient", "second coefficient")
         Names of the axes.
     estimator_name : str or None, default=None
@@ -691,6 +693,7 @@ class DescentPathDisplay:
         second,
         cost,
         bottom=None,
+        equal_axes=True,
         axis_names=("first coefficient", "second coefficient"),
         estimator_name=None,
     ):
@@ -699,6 +702,7 @@ class DescentPathDisplay:
         self.second = second
         self.cost = cost
         self.bottom = bottom
+        self.equal_axes = equal_axes
         self.axis_names = axis_names
         self.estimator_name = estimator_name
 
@@ -772,15 +776,18 @@ class DescentPathDisplay:
             scale = descent_scale(
                 pair, weight, model.feature_scaling, centered=model.fit_intercept
             )
-        path, bottom = path[:, columns], valley.bottom()
-        first, second = _window(path, bottom, n_grid)
+        path = path[:, columns] * scale
+        bottom = None if model.positive or valley.l1 > 0 else valley.bottom() * scale
+        is_descents = scaled or model.feature_scaling is None
+        first, second = _window(path, bottom, n_grid, is_square=is_descents)
         unit = ", scaled" if scaled and model.feature_scaling else ""
         display = cls(
-            path=path * scale,
-            first=first * scale[0],
-            second=second * scale[1],
-            cost=valley.cost(*np.meshgrid(first, second)),
-            bottom=None if bottom is None or model.positive else bottom * scale,
+            path=path,
+            first=first,
+            second=second,
+            cost=valley.cost(*np.meshgrid(first / scale[0], second / scale[1])),
+            bottom=bottom,
+            equal_axes=is_descents,
             axis_names=tuple(f"coefficient of {names[c]}{unit}" for c in columns),
             estimator_name=name_of(model, name),
         )
@@ -820,7 +827,7 @@ class DescentPathDisplay:
         style = {
             "color": VERMILION,
             "linewidth": 2,
-            "marker": "o" if len(path) <= 200 else None,
+            "marker": "o" if len(path) <= 1000 else None,
             "markersize": 4,
             "label": f"{len(path) - 1} steps",
             **kwargs,
@@ -830,6 +837,7 @@ class DescentPathDisplay:
         if self.bottom is not None:
             self._mark(self.bottom, "*", "least J", markersize=16, color="black")
         self.ax_.set(
+            aspect="equal" if self.equal_axes else "auto",
             xlim=(surface[0].min(), surface[0].max()),
             ylim=(surface[1].min(), surface[1].max()),
             xlabel=wrapped(self.axis_names[0]),
@@ -927,11 +935,13 @@ def _valley_of(model, X, y, weight, coef, columns):
     return pair, valley
 
 
-def _window(path, bottom, n_grid) -> tuple[np.ndarray, np.ndarray]:
+def _window(path, bottom, n_grid, *, is_square) -> tuple[np.ndarray, np.ndarray]:
     """Places (n_grid,) along both axes that take in path (n, 2) and bottom (2,)."""
     seen = path if bottom is None else np.vstack([path, bottom])
     low, high = seen.min(axis=0), seen.max(axis=0)
     span = np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
-    margin = 0.25 * span
-    first, second = np.linspace(low - margin, high + margin, n_grid).T
+    if is_square:
+        span = np.full(2, span.max())
+    middle = low + (high - low) / 2
+    first, second = np.linspace(middle - 0.7 * span, middle + 0.7 * span, n_grid).T
     return first, second

@@ -172,14 +172,14 @@ class LearningRateRangeDisplay:
             If the estimator takes no steps that a rate could lengthen, or the ends of
             the sweep do not rise.
         """
-        model, *rows = _prepare(estimator, X, y, sample_weight)
+        model, X, y, weight = _prepare(estimator, X, y, sample_weight)
         if _is_linear(model):
-            unit = _unit_step(model, *rows)
+            unit = _unit_step(model, X, y, weight)
             rates = _rates(min_rate or 1e-3 * unit, max_rate or 4 * unit, n_rates or 60)
-            found = _sweep_descent(model, *rows, rates, n_steps, unit)
+            found = _sweep_descent(model, X, y, weight, rates, n_steps, unit)
         else:
             rates = _rates(min_rate or 1e-6, max_rate or 10.0, n_rates or 200)
-            found = _sweep_network(model, *rows, rates)
+            found = _sweep_network(model, X, y, weight, rates)
         display = cls(**found, estimator_name=name_of(model, name))
         return display.plot(ax=ax, **kwargs)
 
@@ -309,8 +309,8 @@ def _rates(low, high, n_rates) -> np.ndarray:
 def _sweep_network(model, X, y, weight, rates) -> dict:
     """What the display shows of a network: one training, a mini-batch per rate."""
     losses = _losses_of_rising_rates(model, X, y, weight, rates)
-    rates = rates[: len(losses)]
-    smoothed = _smooth(losses, len(rates))
+    n_rates, rates = len(rates), rates[: len(losses)]
+    smoothed = _smooth(losses, n_rates)
     return {
         "rates": rates,
         "losses": losses,
@@ -334,7 +334,7 @@ def _losses_of_rising_rates(model, X, y, weight, rates) -> np.ndarray:
         warnings.filterwarnings("ignore", "The number of unique classes is greater")
         for rate, rows in zip(rates, batches, strict=False):
             batch_weight = None if weight is None else weight[rows]
-            share = (len(rows) if weight is None else batch_weight.sum()) / total
+            share = (len(rows) if batch_weight is None else batch_weight.sum()) / total
             # The penalty of a batch is divided by its own weight; so it becomes that
             # of training on all rows.
             model.set_params(learning_rate_init=rate, alpha=alpha * share)
@@ -406,10 +406,10 @@ def _smooth(losses, n_rates) -> np.ndarray:
     """Means of losses (n,) under a bell over neighbouring rates.
 
     A bell looks both ways and so does not lag, as a running mean would. What has blown
-    up is cut first, for it would spoil all that the bell reaches.
+    up is cut at twice the start, for it would spoil all that the bell reaches.
     """
     start = losses[: max(2, round(MEAN_SHARE * n_rates))].mean()
-    cut = np.minimum(losses, BLOWN_UP * start)
+    cut = np.minimum(losses, 2 * start)
     return gaussian_filter1d(cut, BELL_SHARE * n_rates, mode="nearest")
 
 

@@ -47,10 +47,8 @@ class Valley:
         corner = self.l1 * (np.abs(first) + np.abs(second))
         return self.constant + quadratic - linear + corner
 
-    def bottom(self) -> np.ndarray | None:
-        """Where J is least (2,); None where the l1 penalty gives it corners."""
-        if self.l1 > 0:
-            return None
+    def bottom(self) -> np.ndarray:
+        """Where J is least (2,), without an l1 penalty."""
         hessian = self.hessian + self.l2 * np.eye(2)
         return np.linalg.lstsq(hessian, self.linear, rcond=None)[0]
 
