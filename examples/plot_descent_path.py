@@ -39,6 +39,7 @@ WALKS = {
     "1.95/L: from wall to wall": (1.95, 0.0),
     "1/L with momentum 0.7": (1.0, 0.7),
 }
+WINDOW = (-6, 30), (-15, 21)
 
 
 def descend(multiple: float, momentum: float) -> GDLinearRegression:
@@ -61,7 +62,9 @@ def draw(output: Path) -> None:
         ):
             model = descend(multiple, momentum)
             print(f"{name:<28} J = {model.loss_:.2f}")
-            DescentPathDisplay.from_estimator(model, X, y, ax=ax, name=name)
+            DescentPathDisplay.from_estimator(
+                model, X, y, ax=ax, name=name, window=WINDOW
+            )
             ax.label_outer()
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, dpi=100)

@@ -7,9 +7,9 @@ Gradient descent steps at right angles to the contours of its cost J. Blood pres
 varies three times as much as the body-mass index, so that J is a narrow valley over
 their raw coefficients: the step must be short enough for the steep walls, and then it
 is far too short for the floor. Scaled to unit variance, the same two features make a
-round bowl, and descent walks straight to its bottom.
+round bowl, whose bottom descent reaches in a quarter of the steps.
 
-Both pictures take the same kind of step, 1.7/L with L the largest curvature.
+Both pictures take the same kind of step, 1.5/L with L the largest curvature.
 
 Run it as ``python examples/plot_feature_scaling.py [--output PICTURE.png]``.
 """
@@ -36,11 +36,11 @@ y = y - y.mean()
 
 
 def descend(feature_scaling) -> GDLinearRegression:
-    """Descend with steps of 1.7/L until the gradient is 1e-4 of what it was."""
+    """Descend with steps of 1.5/L until the gradient is 1e-4 of what it was."""
     model = GDLinearRegression(
         feature_scaling=feature_scaling, fit_intercept=False, tol=1e-4, track_path=True
     )
-    step = 1.7 * model.fit(X, y).learning_rate_  # "auto" took 1/L
+    step = 1.5 * model.fit(X, y).learning_rate_  # "auto" took 1/L
     return model.set_params(learning_rate_init=step).fit(X, y)
 
 

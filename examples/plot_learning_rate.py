@@ -58,7 +58,8 @@ def draw(output: Path) -> None:
             LossCurveDisplay.from_estimator(
                 model, ax=right, name=f"{name} ({model.learning_rate_init:.2g})"
             )
-        right.set(title="Full trainings at three rates", yscale="log")
+        right.set(title="Full trainings at three rates", yscale="log", ylim=(2e-3, 12))
+        right.legend(loc="lower left")
         output.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(output, dpi=100)
         plt.close(figure)

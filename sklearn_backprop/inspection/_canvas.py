@@ -51,7 +51,8 @@ def shade(position: float):
 
 def wrapped(text: str, width: int = 34) -> str:
     """Break a long name into lines that fit into a legend or over a small picture."""
-    return "\n".join(textwrap.wrap(text, width)) or text
+    lines = [textwrap.wrap(line, width) or [""] for line in text.splitlines()]
+    return "\n".join(part for line in lines for part in line)
 
 
 def fitted_last_step(estimator):

@@ -202,7 +202,8 @@ class GradientFlowDisplay:
         whole_numbers(self.ax_)
         title = self.estimator_name if name is None else name
         if title:
-            self.ax_.set_title(wrapped(title, 50), pad=22 if kind == "heatmap" else 6)
+            is_under_legend = kind == "heatmap" and self.ax_.get_legend() is not None
+            self.ax_.set_title(wrapped(title, 50), pad=22 if is_under_legend else 6)
         return self
 
     def _plot_lines(self, drawable, kwargs):
@@ -434,7 +435,7 @@ class LossCurveDisplay:
     ...     fast, name="momentum", ax=display.ax_
     ... )
     >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    ['plain: training', 'momentum: training']
+    ['plain', 'momentum']
     """
 
     def __init__(
@@ -533,6 +534,8 @@ class LossCurveDisplay:
         self.validation_line_ = self.best_ = None
         name = self.estimator_name if name is None else name
         prefix = f"{name}: " if name else ""
+        is_alone = name and self.validation_loss is None
+        label = name if is_alone else f"{prefix}training"
         train = np.asarray(self.train_loss, dtype=float)
         # A line through one point is invisible.
         style = {
@@ -543,7 +546,7 @@ class LossCurveDisplay:
         (self.line_,) = self.ax_.plot(
             np.arange(1, len(train) + 1),
             train,
-            **{"label": wrapped(f"{prefix}training"), **style},
+            **{"label": wrapped(label), **style},
         )
         self.line_.set_gid(TRAINING_GID)
         if self.validation_loss is not None:
@@ -717,6 +720,7 @@ class DescentPathDisplay:
         features=(0, 1),
         target=0,
         scaled=True,
+        window=None,
         n_grid=121,
         name=None,
         ax=None,
@@ -742,6 +746,9 @@ class DescentPathDisplay:
         scaled : bool, default=True
             Whether to draw in the coordinates where descent took its steps, those of
             ``feature_scaling``, or in the units of X.
+        window : tuple of two (low, high) or None, default=None
+            What to show along both axes, for pictures to be compared; None takes in
+            the path and the place where J is least.
         n_grid : int, default=121
             Places along each axis at which J is computed.
         name : str or None, default=None
@@ -779,7 +786,9 @@ class DescentPathDisplay:
         path = path[:, columns] * scale
         bottom = None if model.positive or valley.l1 > 0 else valley.bottom() * scale
         is_descents = scaled or model.feature_scaling is None
-        first, second = _window(path, bottom, n_grid, is_square=is_descents)
+        if window is None:
+            window = _window(path, bottom, is_square=is_descents)
+        first, second = (np.linspace(low, high, n_grid) for low, high in window)
         unit = ", scaled" if scaled and model.feature_scaling else ""
         display = cls(
             path=path,
@@ -935,13 +944,12 @@ def _valley_of(model, X, y, weight, coef, columns):
     return pair, valley
 
 
-def _window(path, bottom, n_grid, *, is_square) -> tuple[np.ndarray, np.ndarray]:
-    """Places (n_grid,) along both axes that take in path (n, 2) and bottom (2,)."""
+def _window(path, bottom, *, is_square) -> list[tuple[float, float]]:
+    """Ends of both axes that take in path (n, 2) and bottom (2,) or None."""
     seen = path if bottom is None else np.vstack([path, bottom])
     low, high = seen.min(axis=0), seen.max(axis=0)
     span = np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
     if is_square:
         span = np.full(2, span.max())
     middle = low + (high - low) / 2
-    first, second = np.linspace(middle - 0.7 * span, middle + 0.7 * span, n_grid).T
-    return first, second
+    return [*zip(middle - 0.7 * span, middle + 0.7 * span, strict=True)]
