@@ -172,13 +172,14 @@ class LearningRateRangeDisplay:
             If the estimator takes no steps that a rate could lengthen, or the ends of
             the sweep do not rise.
         """
+        is_linear = _is_linear(_last_step(estimator))
         model, X, y, weight = _prepare(estimator, X, y, sample_weight)
-        if _is_linear(model):
+        if is_linear:
             unit = _unit_step(model, X, y, weight)
-            rates = _rates(min_rate or 1e-3 * unit, max_rate or 4 * unit, n_rates or 60)
+            rates = _rates(min_rate, max_rate, n_rates, (1e-3 * unit, 4 * unit, 60))
             found = _sweep_descent(model, X, y, weight, rates, n_steps, unit)
         else:
-            rates = _rates(min_rate or 1e-6, max_rate or 10.0, n_rates or 200)
+            rates = _rates(min_rate, max_rate, n_rates, (1e-6, 10.0, 200))
             found = _sweep_network(model, X, y, weight, rates)
         display = cls(**found, estimator_name=name_of(model, name))
         return display.plot(ax=ax, **kwargs)
@@ -225,7 +226,8 @@ class LearningRateRangeDisplay:
             ylabel=self.loss_name,
             ylim=_heights_worth_seeing(curve),
         )
-        self.ax_.legend()
+        if self.ax_.get_legend_handles_labels()[0]:
+            self.ax_.legend()
         title = self.estimator_name if name is None else name
         if title:
             self.ax_.set_title(wrapped(title, 50))
@@ -293,8 +295,12 @@ def _is_linear(model) -> bool:
     return is_linear
 
 
-def _rates(low, high, n_rates) -> np.ndarray:
+def _rates(low, high, n_rates, defaults) -> np.ndarray:
     """Rates (n_rates,), each the same factor above the one before."""
+    low, high, n_rates = (
+        default if given is None else given
+        for given, default in zip((low, high, n_rates), defaults, strict=True)
+    )
     if not 0 < low < high < np.inf:
         raise ValueError(
             f"The sweep must rise from min_rate to max_rate, both positive; got "

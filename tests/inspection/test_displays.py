@@ -186,7 +186,11 @@ def test_nothing_but_odd_values_can_be_drawn(kind, value):
 def test_history_of_a_training_that_diverged_can_be_drawn(iris):
     X, y = iris
     model = BackpropMLPRegressor(
-        (8,) * 4, solver="sgd", learning_rate_init=1e3, random_state=0
+        (8, 8),
+        activation="identity",
+        solver="sgd",
+        learning_rate_init=1.0,
+        random_state=0,
     )
     with pytest.raises(DivergenceError):
         model.fit(X, y)
@@ -285,7 +289,7 @@ def test_missing_curves_are_explained(iris, diabetes):
 # --------------------------------------------------------------------- descent
 def cost_by_hand(model, X, y, weight, coef):
     """J of one target at coef (p,), at its best intercept."""
-    X, y = np.asarray(X, float), np.asarray(y, float)
+    X, y, coef = (np.asarray(values, float) for values in (X, y, coef))
     errors = y - X @ coef
     if model.fit_intercept:
         errors = errors - np.average(errors, weights=weight)
@@ -334,7 +338,7 @@ def test_scaled_coordinates_are_those_of_the_descent(diabetes):
     X = X[["bmi", "bp"]]
     for scaling, scale in (
         ("standard", StandardScaler().fit(X).scale_),
-        ("minmax", np.ptp(X, axis=0)),
+        ("minmax", np.ptp(X.to_numpy(), axis=0)),
         (None, np.ones(2)),
     ):
         model = GDLinearRegression(
@@ -395,7 +399,7 @@ def test_a_window_can_be_chosen(diabetes):
 def test_what_has_no_path_is_refused(diabetes):
     X, y = diabetes
     model = GDLinearRegression(max_iter=5).fit(X, y)
-    with pytest.raises(ValueError, match="kept no coef_path_.*track_path=True"):
+    with pytest.raises(ValueError, match=r"kept no coef_path_\. Fit .*track_path=True"):
         DescentPathDisplay.from_estimator(model, X, y)
     model.set_params(track_path=True).fit(X, y)
     for features in ((0, 0), (0, 10), ("age", "none"), (0, 1, 2)):
