@@ -55,7 +55,7 @@ def draw(output: Path) -> None:
     """Save the picture: four paths, in one window."""
     with plt.rc_context({"font.size": 14}):
         figure, axes = plt.subplots(
-            2, 2, figsize=(11, 10), sharex=True, sharey=True, layout="constrained"
+            2, 2, figsize=(9.5, 9), sharex=True, sharey=True, layout="constrained"
         )
         for ax, (name, (multiple, momentum)) in zip(
             axes.flat, WALKS.items(), strict=True
@@ -67,7 +67,7 @@ def draw(output: Path) -> None:
             )
             ax.label_outer()
         output.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(output, dpi=100)
+        figure.savefig(output, dpi=80)
         plt.close(figure)
 
 

@@ -134,8 +134,8 @@ def test_records_of_mini_batches_are_called_so(iris):
 
 
 @pytest.mark.parametrize("kind", ["lines", "heatmap"])
-@pytest.mark.parametrize("n_layers", [1, 2, 6, 7, 10, 100])
-@pytest.mark.parametrize("n_records", [1, 2, 300])
+@pytest.mark.parametrize("n_layers", [1, 2, 7, 10, 100])
+@pytest.mark.parametrize("n_records", [1, 300])
 def test_pictures_of_any_depth_can_be_read(kind, n_layers, n_records):
     rng = np.random.default_rng(0)
     values = 10 ** rng.normal(-3, 2, (n_records, n_layers))
