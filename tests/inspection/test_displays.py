@@ -1,6 +1,7 @@
 """Displays: what is drawn is what was recorded, in axes that can be read."""
 
 import builtins
+import inspect
 import pickle
 
 import numpy as np
@@ -435,6 +436,33 @@ def test_displays_follow_the_conventions(iris, diabetes, network):
         line = getattr(styled, "line_", None) or styled.lines_[0]
         assert line.get_linewidth() == 7
         plt.close("all")
+
+
+@pytest.mark.parametrize(
+    "Display",
+    [
+        GradientFlowDisplay,
+        LossCurveDisplay,
+        DescentPathDisplay,
+        LearningRateRangeDisplay,
+    ],
+)
+def test_docstrings_describe_every_parameter(Display):
+    for function, doc in (
+        (Display, Display.__doc__),
+        (Display.from_estimator, Display.from_estimator.__doc__),
+        (Display.plot, Display.plot.__doc__),
+    ):
+        described = {
+            name.strip().lstrip("*")
+            for line in inspect.cleandoc(doc).splitlines()
+            if " : " in line and not line.startswith(" ")
+            for name in line.split(" : ")[0].split(",")
+        }
+        assert {*inspect.signature(function).parameters} - {"self"} <= described
+    assert ">>> " in Display.__doc__
+    parameters = inspect.signature(Display).parameters.values()
+    assert {p.kind for p in parameters} == {inspect.Parameter.KEYWORD_ONLY}
 
 
 def test_pipelines_are_looked_into(iris):
