@@ -269,7 +269,7 @@ def test_a_curve_over_many_decades_is_drawn_on_a_log_scale():
 
 
 def test_the_epoch_that_diverged_moves_no_validation_loss():
-    from sklearn_backprop.inspection._displays import _validation_epochs
+    from sklearn_backprop.inspection._loss_curve import _validation_epochs
 
     assert _validation_epochs([3.0, 2.0, 1.0], 3).tolist() == [1, 2, 3]
     assert _validation_epochs([3.0, 2.0, np.inf], 2).tolist() == [1, 2]
