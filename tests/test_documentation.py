@@ -66,6 +66,10 @@ def test_make_targets_exist(page):
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs_without_a_warning(example, tmp_path):
     assert run_python([str(example)], tmp_path)
+    if example.stem.startswith("plot_"):
+        picture = (tmp_path / f"{example.stem}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert (ROOT / "docs" / "images" / f"{example.stem}.png").exists()
 
 
 def test_readme_states_the_oldest_releases_that_are_declared():
