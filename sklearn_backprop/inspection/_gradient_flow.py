@@ -44,7 +44,7 @@ class GradientFlowDisplay:
         What they are: "gradient_norm", "gradient_norm_max", "update_ratio",
         "dead_fraction" or "saturated_fraction".
     record_name : str, default="epoch"
-        What a record covers: "epoch" or "mini-batch".
+        What a record covers: "epoch", "mini-batch" or "iteration" (of L-BFGS).
     estimator_name : str or None, default=None
         Title of the picture.
 
@@ -148,11 +148,10 @@ class GradientFlowDisplay:
         _require_layer_record(quantity)
         history = _gradient_history(estimator)
         values = np.asarray(history[quantity])
-        per_epoch = len(values) == len(estimator.loss_curve_)
         display = cls(
             values=values,
             quantity=quantity,
-            record_name="epoch" if per_epoch else "mini-batch",
+            record_name=_record_name(estimator, len(values)),
             estimator_name=name_of(estimator, name),
         )
         return display.plot(ax=ax, kind=kind, **kwargs)
@@ -336,15 +335,19 @@ def _gradient_history(estimator) -> dict[str, np.ndarray]:
             "BackpropMLPClassifier and BackpropMLPRegressor have layers to look into."
         )
     if not history:
-        reason = (
-            "solver='lbfgs' takes no steps per mini-batch to record. Fit with a "
-            "first-order solver such as solver='adam'"
-            if estimator.solver == "lbfgs"
-            else f"it was fitted with track_gradients={estimator.track_gradients!r}. "
-            "Fit with track_gradients='epoch' or 'batch'"
+        raise ValueError(
+            "gradient_history_ is empty: it was fitted with track_gradients="
+            f"{estimator.track_gradients!r}. Fit with track_gradients='epoch' or "
+            "'batch'."
         )
-        raise ValueError(f"gradient_history_ is empty: {reason}.")
     return history
+
+
+def _record_name(estimator, n_records) -> str:
+    """Say what a record covers."""
+    if estimator.solver == "lbfgs":
+        return "iteration"
+    return "epoch" if n_records == len(estimator.loss_curve_) else "mini-batch"
 
 
 def _layer_name(layer, n_layers) -> str:
