@@ -19,6 +19,7 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
+from sklearn.utils.sparsefuncs import min_max_axis
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -29,6 +30,12 @@ from sklearn.utils.validation import (
 from .._threads import allowed_threads, single_threaded_blas
 from ..engine import _engine
 from ..exceptions import VanishedTrainingWarning
+from ..inspection._diagnosis import (
+    by_epoch,
+    is_at_chance_level,
+    prediction_spread,
+    why_nothing_arrives,
+)
 from . import _targets
 from ._architecture import (
     ACTIVATION_ALIASES,
@@ -52,7 +59,6 @@ from ._training import (
     Validation,
     minimize_lbfgs,
 )
-from ._vanishing import is_at_chance_level, why_nothing_arrives
 
 __all__ = ["BackpropMLPClassifier", "BackpropMLPRegressor"]
 
@@ -204,10 +210,13 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         else:
             self._resume(X, Y)
         training, validation = self._split(X, y, Y, weight, given)
+        self._note_feature_scale(training.X, fresh)
+        self.prediction_spread_: float | None = None
         with single_threaded_blas:
             self._train(training, validation, incremental)
             if not incremental:
-                self._warn_if_vanished(training)
+                self._note_prediction_spread(training)
+        self._warn_if_vanished()
         return self
 
     # --- reading the data
@@ -495,17 +504,30 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         self.t_ = state.progress.rows_seen
         self._no_improvement_count = state.stalled
 
-    def _warn_if_vanished(self, rows) -> None:
+    # --- what diagnosis reads besides the history
+    def _note_feature_scale(self, X, fresh) -> None:
+        """Keep the largest magnitude of each feature (p,) of all rows since `fresh`."""
+        smallest, largest = min_max_axis(X, axis=0) if issparse(X) else _range(X)
+        scale = np.maximum(-smallest, largest)
+        seen = None if fresh else getattr(self, "feature_scale_", None)
+        self.feature_scale_ = scale if seen is None else np.maximum(scale, seen)
+
+    def _note_prediction_spread(self, rows) -> None:
+        some = np.unique(np.linspace(0, len(rows.Y) - 1, 1000).astype(int))
+        self.prediction_spread_ = prediction_spread(
+            self._compute(rows.X[some]), rows.Y[some]
+        )
+
+    def _warn_if_vanished(self) -> None:
         """Say it where predictions do not vary because gradients do not arrive."""
-        reason = why_nothing_arrives(self.gradient_history_)
-        if reason is None:
+        if not (self.gradient_history_ and is_at_chance_level(self.prediction_spread_)):
             return
-        some = slice(0, 1000)
-        predictions = self._compute(rows.X[some])
-        if is_at_chance_level(predictions, rows.Y[some]):
+        records = by_epoch(self.gradient_history_, len(self.loss_curve_))
+        finding = why_nothing_arrives(records, self.coefs_, self.get_params())
+        if finding is not None:
             warnings.warn(
                 "The network stopped at chance level, its predictions do not vary with "
-                f"X: {reason}.",
+                f"X. {finding}",
                 VanishedTrainingWarning,
                 stacklevel=5,
             )
@@ -570,6 +592,10 @@ class BaseBackpropMLP(BaseEstimator, ABC):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _range(X):
+    return X.min(axis=0), X.max(axis=0)
 
 
 def _is_same_memory(array, view) -> bool:
@@ -729,6 +755,12 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         "gradient_norm", "gradient_norm_max" (before clipping), "update_ratio",
         "dead_fraction", "saturated_fraction"; one value per record:
         "clipped_fraction", "global_norm". Empty for "lbfgs".
+    feature_scale_ : ndarray of shape (n_features_in_,)
+        Largest magnitude of each feature in the training rows.
+    prediction_spread_ : float or None
+        Standard deviation of the predictions relative to that of the targets, on up to
+        1000 training rows: near zero for a network that learned nothing. None after
+        `partial_fit` and after a DivergenceError.
     n_iter_ : int
         Epochs or iterations of the last fit.
     t_ : int
@@ -1094,6 +1126,12 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
         "gradient_norm", "gradient_norm_max" (before clipping), "update_ratio",
         "dead_fraction", "saturated_fraction"; one value per record:
         "clipped_fraction", "global_norm". Empty for "lbfgs".
+    feature_scale_ : ndarray of shape (n_features_in_,)
+        Largest magnitude of each feature in the training rows.
+    prediction_spread_ : float or None
+        Standard deviation of the predictions relative to that of the targets, on up to
+        1000 training rows: near zero for a network that learned nothing. None after
+        `partial_fit` and after a DivergenceError.
     n_iter_ : int
         Epochs or iterations of the last fit.
     t_ : int
