@@ -39,10 +39,10 @@ __all__ = [
 # Bengio, 2010), and learn late; 100 layers of relu from Xavier's start, which stay at
 # chance, have 2e-4, 5 tanh layers from a tenth of it 3e-3.
 VANISHED_RATIO = 1e-3
-VANISHED_RATIO_AT_CHANCE = 1e-2
+VANISHED_RATIO_AT_CHANCE = 2e-2
 # Spread of predictions / spread of targets below which nothing was learned. Study:
-# stalled networks have less than 0.002, those that learn anything more than 0.02.
-SAME_PREDICTION = 0.01
+# stalled networks have up to 0.013, those that learn anything more than 0.03.
+SAME_PREDICTION = 0.02
 # Length of the gradient per unit of error, |gradient| / sqrt(2 loss). Study: up to 10
 # for networks that train; 50 and more from starts that double a relu layer's signal.
 STEEPEST = 30.0
@@ -52,6 +52,7 @@ EXPLODED_GROWTH = 1e3
 # networks as many saturated; those of too long steps or too large starts over 0.8.
 DEAD_SHARE = 0.6
 SATURATED_SHARE = 0.6
+BLOCKED_SHARE = 0.95  # a layer of so many dead units is itself why nothing arrives
 # Sum of all rises of the loss / its fall from first to best, and / its first value.
 # Study: below 0.3 of the fall while training works; the second is for flat curves,
 # whose rises are noise.
@@ -60,7 +61,7 @@ RISEN_OF_FIRST = 0.1
 # Share of its whole fall that the loss makes in the last tenth of the epochs: 0.1 for a
 # straight line; an exponential approach of one time constant makes 0.061.
 LATE_FALL = 0.06
-STEADY = 0.1  # rises / fall below which a curve counts as falling
+STEADY = 0.25  # rises / fall below which a curve counts as falling
 FEWEST_EPOCHS = 5  # to read the course of a curve from
 # Median norm of update / norm of weights that is usual (Karpathy, CS231n, 2016: 1e-3).
 USUAL_UPDATE = 1e-3
@@ -93,6 +94,17 @@ _TITLES = {
     "at_chance": "nothing learned",
     "not_recorded": "gradients not recorded",
     "healthy": "nothing wrong",
+}
+
+# What can keep a network at chance level. Not "small_step": that takes longer only.
+_BLOCKING = {
+    "symmetric_start",
+    "feature_scales",
+    "saturated_units",
+    "exploding_gradients",
+    "large_step",
+    "dead_units",
+    "vanishing_gradients",
 }
 
 Records = Mapping[str, np.ndarray]
@@ -209,18 +221,9 @@ def is_at_chance_level(spread: float | None) -> bool:
     return spread is not None and spread <= SAME_PREDICTION
 
 
-def why_nothing_arrives(records: Records, coefs, params: Params) -> Finding | None:
-    """Find why a network at chance level learned nothing, the narrowest reason first.
-
-    Equal units have equal gradients, saturated units are silent, too, and no gradient
-    comes through a layer of dead units.
-    """
-    return (
-        symmetric_start(coefs, params)
-        or saturated_units(records, params)
-        or dead_units(records, params)
-        or vanishing_gradients(records, params, at_chance=True)
-    )
+def why_nothing_arrives(findings: list[Finding]) -> Finding | None:
+    """Pick what keeps a network at chance level from learning."""
+    return next((f for f in findings if f.kind in _BLOCKING), None)
 
 
 def symmetric_start(coefs: list[np.ndarray], params: Params) -> Finding | None:
@@ -288,9 +291,11 @@ def _activations(params: Params) -> list[str]:
     return [activation] if isinstance(activation, str) else list(activation)
 
 
-def dead_units(records: Records, params: Params) -> Finding | None:
+def dead_units(
+    records: Records, params: Params, *, bound: float = DEAD_SHARE
+) -> Finding | None:
     """Find layers whose units are silent for every row."""
-    found = _crowded(records, "dead_fraction", DEAD_SHARE)
+    found = _crowded(records, "dead_fraction", bound)
     if found is None:
         return None
     layers, epochs, share = found

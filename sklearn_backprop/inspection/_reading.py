@@ -61,8 +61,7 @@ def diagnose(estimator) -> list[Finding]:
     >>> from sklearn_backprop import BackpropMLPClassifier
     >>> from sklearn_backprop.inspection import diagnose
     >>> X, y = load_wine(return_X_y=True)
-    >>> network = BackpropMLPClassifier((32,), solver="sgd", learning_rate_init=0.05,
-    ...                                 random_state=0)
+    >>> network = BackpropMLPClassifier((32,), learning_rate_init=0.01, random_state=0)
     >>> for finding in diagnose(network.fit(X, y)):
     ...     print(finding)
     features on very different scales: feature 12 has a size of 1.68e+03, ...
@@ -109,7 +108,12 @@ _FOLLOWS = {
     },
     "saturated_units": {"dead_units", "exploding_gradients", "small_step"},
     "exploding_gradients": {"dead_units", "vanishing_gradients", "small_step"},
-    "large_step": {"dead_units", "vanishing_gradients", "small_step"},
+    "large_step": {
+        "saturated_units",
+        "dead_units",
+        "vanishing_gradients",
+        "small_step",
+    },
     "dead_units": {"vanishing_gradients", "small_step"},
     "vanishing_gradients": {"small_step"},
     "clipping": {"small_step"},
@@ -121,14 +125,17 @@ def _diagnose_network(estimator, params) -> list[Finding]:
     records = _diagnosis.by_epoch(estimator.gradient_history_, len(loss))
     spread = estimator.prediction_spread_
     chance = _diagnosis.is_at_chance_level(spread)
+    vanishing = _diagnosis.vanishing_gradients(records, params, at_chance=chance)
+    # Where no gradient arrives, units are dead because nothing moves them, too.
+    bound = _diagnosis.BLOCKED_SHARE if vanishing else _diagnosis.DEAD_SHARE
     found = [
         _diagnosis.symmetric_start(estimator.coefs_, params),
         _diagnosis.feature_scales(estimator.feature_scale_, params),
         _diagnosis.saturated_units(records, params),
         _diagnosis.exploding_gradients(records, loss, params),
         _diagnosis.large_step(loss, params),
-        _diagnosis.dead_units(records, params),
-        _diagnosis.vanishing_gradients(records, params, at_chance=chance),
+        _diagnosis.dead_units(records, params, bound=bound),
+        vanishing,
         _diagnosis.clipping(records, params),
         _late_fall(estimator, loss, records, params),
         _rise_of_validation_loss(estimator, loss, params),
@@ -213,8 +220,8 @@ def _healthy(estimator) -> Finding:
             f"solved directly by {estimator.solver_!r}, with a condition number of "
             f"{estimator.condition_number_:.3g}",
         )
-    return Finding(
-        "healthy",
-        f"the loss fell from {loss[0]:.3g} to {min(loss):.3g}",
-        epochs=(1, len(loss)),
-    )
+    evidence = f"the loss fell from {loss[0]:.3g} to {min(loss):.3g}"
+    spread = getattr(estimator, "prediction_spread_", None)
+    if spread is not None:
+        evidence += f", predictions vary {spread:.2g} times as much as targets"
+    return Finding("healthy", evidence, epochs=(1, len(loss)))

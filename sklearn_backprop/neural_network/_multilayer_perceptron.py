@@ -31,11 +31,11 @@ from .._threads import allowed_threads, single_threaded_blas
 from ..engine import _engine
 from ..exceptions import VanishedTrainingWarning
 from ..inspection._diagnosis import (
-    by_epoch,
     is_at_chance_level,
     prediction_spread,
     why_nothing_arrives,
 )
+from ..inspection._reading import diagnose
 from . import _targets
 from ._architecture import (
     ACTIVATION_ALIASES,
@@ -520,10 +520,9 @@ class BaseBackpropMLP(BaseEstimator, ABC):
 
     def _warn_if_vanished(self) -> None:
         """Say it where predictions do not vary because gradients do not arrive."""
-        if not (self.gradient_history_ and is_at_chance_level(self.prediction_spread_)):
+        if not is_at_chance_level(self.prediction_spread_):
             return
-        records = by_epoch(self.gradient_history_, len(self.loss_curve_))
-        finding = why_nothing_arrives(records, self.coefs_, self.get_params())
+        finding = why_nothing_arrives(diagnose(self))
         if finding is not None:
             warnings.warn(
                 "The network stopped at chance level, its predictions do not vary with "
