@@ -53,18 +53,23 @@ EXPLODED_GROWTH = 1e3
 DEAD_SHARE = 0.6
 SATURATED_SHARE = 0.6
 BLOCKED_SHARE = 0.95  # a layer of so many dead units is itself why nothing arrives
-# Sum of all rises of the loss / its fall from first to best, and / its first value.
-# Study: below 0.3 of the fall while training works; the second is for flat curves,
-# whose rises are noise.
+# Sum of all rises of the loss / its fall from first to best, and / its first value;
+# the second is for flat curves, whose rises are noise. Study: dropout and small batches
+# of batch normalization exceed both without harm, but their steps are small.
 RISEN_OF_FALL = 0.5
 RISEN_OF_FIRST = 0.1
+# Norm of update / norm of weights, epoch's mean, of the layer with the largest. About
+# 1e-3 is usual (Karpathy, CS231n, 2016). Study: up to 0.01 by adam's default rate, 0.17
+# by sgd that trains well; 0.1 to 1 where the loss jumps.
+USUAL_UPDATE = 1e-3
+LARGE_UPDATE = 0.1
+# Largest single rise / fall, where no updates were recorded.
+JUMP_OF_FALL = 0.3
 # Share of its whole fall that the loss makes in the last tenth of the epochs: 0.1 for a
 # straight line; an exponential approach of one time constant makes 0.061.
 LATE_FALL = 0.06
 STEADY = 0.25  # rises / fall below which a curve counts as falling
 FEWEST_EPOCHS = 5  # to read the course of a curve from
-# Median norm of update / norm of weights that is usual (Karpathy, CS231n, 2016: 1e-3).
-USUAL_UPDATE = 1e-3
 # Clipping is meant for the exception: Pascanu, Mikolov & Bengio (2013) set the
 # threshold from half the average norm upwards.
 CLIPPED_SHARE = 0.5
@@ -299,14 +304,18 @@ def dead_units(
     if found is None:
         return None
     layers, epochs, share = found
+    was_long = _largest_update(records) > LARGE_UPDATE
     return Finding(
         "dead_units",
         f"{share:.0%} of the units of hidden layer {layers[0] + 1} are dead, silent "
         "for every row",
         _either(
-            (params["solver"] != "lbfgs", _lower_rate(params)),
+            # Long steps kill; narrow and deep networks are born dead (Lu et al., 2020).
+            (was_long, _lower_rate(params)),
             ("relu" in _activations(params), "activation='leaky_relu'"),
             (params["normalization"] is None, "normalization='layer'"),
+            "fewer or wider layers",
+            (not was_long, _lower_rate(params)),
         ),
         layers,
         epochs,
@@ -383,30 +392,51 @@ def exploding_gradients(
 
 
 def large_step(
-    loss: np.ndarray, params: Params, *, rate: float | None = None
+    loss: np.ndarray,
+    params: Params,
+    *,
+    records: Records | None = None,
+    rate: float | None = None,
 ) -> Finding | None:
     """Find a loss that rises as much as it falls, or that left the finite numbers."""
-    rises, fall = _course(loss)
     finite = bool(np.isfinite(loss).all())
-    if finite and not (
-        rises > RISEN_OF_FALL * fall and rises > RISEN_OF_FIRST * loss[0]
-    ):
+    if finite and not _jumps(loss, records):
         return None
+    evidence = f"training diverged in epoch {len(loss)}"
     if finite:
+        rises, fall = _course(loss)
         evidence = (
             f"the loss rose by {rises:.3g} in all while its best is {fall:.3g} below "
             "the first"
         )
-    else:
-        evidence = f"training diverged in epoch {len(loss)}"
-    epochs = _epochs(~(np.diff(loss) <= 0)) if len(loss) > 1 else (0, 0)
+    if records:
+        update = _largest_update(records)
+        evidence += f"; a step changed weights by up to {update:.0%} of their norm"
+    # The epochs that end higher than they began; the first has none before it.
+    rose = np.append(len(loss) == 1, ~(np.diff(loss) <= 0))
     rate = params["learning_rate_init"] if rate is None else rate
     return Finding(
         "large_step",
         evidence,
         _either(*_shorter_steps(params, rate)),
-        epochs=(epochs[0] + 1, epochs[1] + 1),
+        epochs=_epochs(rose),
     )
+
+
+def _jumps(loss: np.ndarray, records: Records | None) -> bool:
+    """Whether the loss rises by more than the noise of small steps."""
+    if len(loss) < 2:
+        return False
+    rises, fall = _course(loss)
+    if not (rises > RISEN_OF_FALL * fall and rises > RISEN_OF_FIRST * loss[0]):
+        return False
+    if records:
+        return _largest_update(records) > LARGE_UPDATE
+    return float(np.diff(loss).max()) > JUMP_OF_FALL * fall
+
+
+def _largest_update(records: Records) -> float:
+    return float(np.nanmax(records["update_ratio"], initial=0.0))
 
 
 def _shorter_steps(params: Params, rate) -> list:

@@ -133,7 +133,7 @@ def _diagnose_network(estimator, params) -> list[Finding]:
         _diagnosis.feature_scales(estimator.feature_scale_, params),
         _diagnosis.saturated_units(records, params),
         _diagnosis.exploding_gradients(records, loss, params),
-        _diagnosis.large_step(loss, params),
+        _diagnosis.large_step(loss, params, records=records),
         _diagnosis.dead_units(records, params, bound=bound),
         vanishing,
         _diagnosis.clipping(records, params),
