@@ -375,6 +375,7 @@ def exploding_gradients(
         return None
     first, last = _epochs(exploded)
     largest = records["gradient_norm"][first - 1]
+    was_long = _largest_update(records) > LARGE_UPDATE
     return Finding(
         "exploding_gradients",
         f"the norm of the gradient went from {norms[0]:.3g} in the first epoch to "
@@ -382,8 +383,9 @@ def exploding_gradients(
         _either(
             (params["init_scale"] > 1, "init_scale=1.0"),
             (params["init"] != "auto", "init='auto'"),
+            (was_long, _lower_rate(params)),
             (params["clip"] is None, "clip=1.0"),
-            _lower_rate(params),
+            (not was_long, _lower_rate(params)),
             (params["normalization"] is None, "normalization='layer'"),
         ),
         _where(~(largest < 0.5 * np.max(largest))),

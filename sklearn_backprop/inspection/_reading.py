@@ -193,7 +193,9 @@ def _diagnose_descent(estimator, params) -> list[Finding]:
         return [_healthy(estimator)]
     loss = np.asarray(estimator.loss_curve_)
     rate = estimator.learning_rate_
-    step = _diagnosis.large_step(loss, params, rate=rate)
+    step = None
+    if not loss[-1] < loss.max():  # a rise that ended; so do blocks of partial_fit
+        step = _diagnosis.large_step(loss, params, rate=rate)
     if step is None and estimator.n_iter_ < params["max_iter"]:
         return [_healthy(estimator)]
     scales = None
