@@ -43,6 +43,10 @@ def table(name, scaled):
     return X_train, X_test, y_train, y_test
 
 
+# What a sound training reaches: accuracy, or R² for diabetes.
+SOUND_SCORE = {"digits": 0.8, "cancer": 0.9, "wine": 0.9, "diabetes": 0.3}
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """A training, what it suffers from, and what cures it."""
@@ -94,7 +98,7 @@ def linear(**settings):
 
 
 HEALTHY = [
-    Case("dropout", "wine", deep(2, dropout=0.5, max_iter=200)),
+    Case("dropout", "wine", deep(2, dropout=0.2, max_iter=100, n_iter_no_change=100)),
     Case(
         "batch norm",
         "cancer",
