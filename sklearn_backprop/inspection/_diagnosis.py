@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 # Thresholds. Where the source is "study", it is benchmarks/diagnosis.py: 600 sound
-# networks on digits, breast cancer, wine and diabetes, and 260 that are spoilt in one
+# networks on digits, breast cancer, wine and diabetes, and 240 that are spoilt in one
 # way. Figures are the extremes that were met; 99 % means all sound ones but 1 %.
 #
 # First gradient / last gradient. Study: sound above 0.016, faint or logistic stacks
