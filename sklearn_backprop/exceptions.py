@@ -30,8 +30,9 @@ class DivergenceError(ValueError):
 class VanishedTrainingWarning(ConvergenceWarning):
     """A network stopped at chance level because its gradients do not arrive.
 
-    The message carries the evidence (vanished gradients, dead units or saturated
-    layers) and the remedy. A network that trains never gets it.
+    The message is the finding of :func:`~sklearn_backprop.inspection.diagnose`, with
+    its evidence (vanished gradients, dead or saturated units, or what caused them) and
+    the remedy. A network that trains never gets it.
 
     Examples
     --------

@@ -51,7 +51,7 @@ def test_import_needs_no_optional_dependency(optional, tmp_path):
 def test_import_needs_no_callbacks(tmp_path):
     """As with scikit-learn 1.7 and 1.8: without set_callbacks, and fitting."""
     code = (
-        "import sys, sklearn.neural_network, sklearn.linear_model\n"
+        "import sys, sklearn.neural_network, sklearn.linear_model, sklearn.pipeline\n"
         "hidden = {n: m for n, m in sys.modules.items() if n == 'sklearn.callback'}\n"
         "sys.modules['sklearn.callback'] = None\n"
         "import sklearn_backprop\n"

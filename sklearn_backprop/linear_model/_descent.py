@@ -35,6 +35,7 @@ class Problem:
     l1: np.ndarray  # (p,)
     l2: np.ndarray  # (p,)
     curvature: float  # L
+    feature_scale: np.ndarray  # (p,) root mean squares of the features
     curved: str = "the cost"  # whose curvature it is
     rank: int | None = None
     condition_number: float = np.nan
@@ -113,6 +114,7 @@ def _gram_problem(sums: Moments, places: Coordinates, penalty: Penalty) -> Probl
         gradient_floor=_gradient_floor(curvatures["curvature"], mean_squares),
         l1=l1,
         l2=l2,
+        feature_scale=np.sqrt(np.diagonal(hessian)[: len(scale)]),
         **curvatures,
     )
 
@@ -146,7 +148,18 @@ def _data_problem(X, Y, weight, places: Coordinates, penalty: Penalty) -> Proble
         l1=l1,
         l2=l2,
         curvature=curvature,
+        feature_scale=_root_mean_squares(rows, share, places),
     )
+
+
+def _root_mean_squares(X, share, places: Coordinates) -> np.ndarray:
+    """Root mean squares (p,) of the columns of X in the coordinates of descent."""
+    if sparse.issparse(X):
+        squares = X.power(2).T @ share
+    else:
+        squares = np.einsum("i,ij,ij->j", share, X, X)
+    squares = squares - 2 * places.center * (X.T @ share) + places.center**2
+    return np.sqrt(np.maximum(squares, 0.0)) / places.scale
 
 
 def _with_penalty(hessian, l2) -> np.ndarray:

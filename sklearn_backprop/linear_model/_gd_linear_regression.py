@@ -45,6 +45,7 @@ _OPTIONAL_ATTRIBUTES = (
     "gradient_norm_curve_",
     "learning_rate_",
     "coef_path_",
+    "feature_scale_",
     "_scaling",
     "_rows",
 )
@@ -145,6 +146,8 @@ class GDLinearRegression(
     coef_path_ : ndarray of shape (n_iter_ + 1, n_features) or \
             (n_iter_ + 1, n_targets, n_features)
         Coefficients from the start on. Only for "gd" with ``track_path=True``.
+    feature_scale_ : ndarray of shape (n_features_in_,)
+        Root mean square of each feature in the coordinates of descent. Only for "gd".
     solver_ : {"gd", "cholesky", "qr", "pinv", "nnls"}
         What really ran. "pinv" is the minimum-norm solution, taken whenever
         ``rank_ < n_features_in_``.
@@ -607,6 +610,7 @@ class GDLinearRegression(
         self.solver_ = "gd"
         self.rank_ = problem.rank
         self.condition_number_ = problem.condition_number
+        self.feature_scale_ = problem.feature_scale
 
     def _coefficients(self):
         """Fitted coefficients (k, p) and intercept (k,)."""

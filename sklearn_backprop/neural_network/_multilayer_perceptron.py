@@ -20,6 +20,7 @@ from sklearn.utils.multiclass import (
     type_of_target,
     unique_labels,
 )
+from sklearn.utils.sparsefuncs import min_max_axis
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_consistent_length,
@@ -32,6 +33,12 @@ from .._documentation import DocumentationLinkMixin
 from .._threads import allowed_threads, single_threaded_blas
 from ..engine import _engine
 from ..exceptions import VanishedTrainingWarning
+from ..inspection._diagnosis import (
+    is_at_chance_level,
+    prediction_spread,
+    why_nothing_arrives,
+)
+from ..inspection._reading import diagnose
 from . import _targets
 from ._architecture import (
     ACTIVATION_ALIASES,
@@ -55,7 +62,6 @@ from ._training import (
     TrainingState,
     Validation,
 )
-from ._vanishing import is_at_chance_level, why_nothing_arrives
 
 __all__ = ["BackpropMLPClassifier", "BackpropMLPRegressor"]
 
@@ -208,11 +214,14 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         else:
             self._resume(X, Y)
         training, validation = self._split(X, y, Y, weight, given)
-        tasks = self._tasks(incremental, *as_given)
+        self._note_feature_scale(training.X, fresh)
+        self.prediction_spread_: float | None = None
+        tasks = self._tasks(training, incremental, *as_given)
         with single_threaded_blas:
             self._train(training, validation, tasks, incremental)
             if not incremental:
-                self._warn_if_vanished(training)
+                self._note_prediction_spread(training)
+        self._warn_if_vanished()
         tasks.finish()
         return self
 
@@ -398,21 +407,25 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         )
 
     # --- training
-    def _tasks(self, incremental, X, y, sample_weight) -> FitTasks:
+    def _tasks(self, training, incremental, X, y, sample_weight) -> FitTasks:
         """Tell callbacks that training begins, on the data that the user gave."""
         n_epochs = 1 if incremental else self.max_iter
         tasks = FitTasks(self, lambda: n_epochs, X, y, sample_weight)
         n_before = len(self._training.loss_curve)
-        tasks.attributes_of = lambda state: self._as_if_stopped(state, n_before)
+        tasks.attributes_of = lambda state: self._as_if_stopped(
+            state, n_before, None if incremental else training
+        )
         return tasks
 
-    def _as_if_stopped(self, state, n_before) -> dict[str, Any]:
+    def _as_if_stopped(self, state, n_before, training) -> dict[str, Any]:
         """Attributes of an estimator whose training ended in a copied state."""
         twin = copy.copy(self)
         twin._training = state
         twin.n_iter_ = len(state.loss_curve) - n_before
         twin._show_views()
         twin._publish()
+        if training is not None:
+            twin._note_prediction_spread(training)
         return dict(vars(twin))
 
     def _train(self, training, validation, tasks, incremental) -> None:
@@ -522,17 +535,29 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         self.t_ = state.progress.rows_seen
         self._no_improvement_count = state.stalled
 
-    def _warn_if_vanished(self, rows) -> None:
+    # --- what diagnosis reads besides the history
+    def _note_feature_scale(self, X, fresh) -> None:
+        """Keep the largest magnitude of each feature (p,) of all rows since `fresh`."""
+        smallest, largest = min_max_axis(X, axis=0) if issparse(X) else _range(X)
+        scale = np.maximum(-smallest, largest)
+        seen = None if fresh else getattr(self, "feature_scale_", None)
+        self.feature_scale_ = scale if seen is None else np.maximum(scale, seen)
+
+    def _note_prediction_spread(self, rows) -> None:
+        some = np.unique(np.linspace(0, len(rows.Y) - 1, 1000).astype(int))
+        self.prediction_spread_ = prediction_spread(
+            self._compute(rows.X[some]), rows.Y[some]
+        )
+
+    def _warn_if_vanished(self) -> None:
         """Say it where predictions do not vary because gradients do not arrive."""
-        reason = why_nothing_arrives(self.gradient_history_)
-        if reason is None:
+        if not is_at_chance_level(self.prediction_spread_):
             return
-        some = slice(0, 1000)
-        predictions = self._compute(rows.X[some])
-        if is_at_chance_level(predictions, rows.Y[some]):
+        finding = why_nothing_arrives(diagnose(self))
+        if finding is not None:
             warnings.warn(
                 "The network stopped at chance level, its predictions do not vary with "
-                f"X: {reason}.",
+                f"X. {finding}",
                 VanishedTrainingWarning,
                 stacklevel=5,
             )
@@ -597,6 +622,10 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _range(X):
+    return X.min(axis=0), X.max(axis=0)
 
 
 def _is_same_memory(array, view) -> bool:
@@ -762,6 +791,12 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         "dead_fraction", "saturated_fraction"; one value per record:
         "clipped_fraction", "global_norm". "lbfgs" has a row per iteration, with the
         gradient at its end; units are not counted there (NaN).
+    feature_scale_ : ndarray of shape (n_features_in_,)
+        Largest magnitude of each feature in the training rows.
+    prediction_spread_ : float or None
+        Standard deviation of the predictions relative to that of the targets, on up to
+        1000 training rows: near zero for a network that learned nothing. None after
+        `partial_fit` and after a DivergenceError.
     n_iter_ : int
         Epochs or iterations of the last fit.
     t_ : int
@@ -1139,6 +1174,12 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
         "dead_fraction", "saturated_fraction"; one value per record:
         "clipped_fraction", "global_norm". "lbfgs" has a row per iteration, with the
         gradient at its end; units are not counted there (NaN).
+    feature_scale_ : ndarray of shape (n_features_in_,)
+        Largest magnitude of each feature in the training rows.
+    prediction_spread_ : float or None
+        Standard deviation of the predictions relative to that of the targets, on up to
+        1000 training rows: near zero for a network that learned nothing. None after
+        `partial_fit` and after a DivergenceError.
     n_iter_ : int
         Epochs or iterations of the last fit.
     t_ : int

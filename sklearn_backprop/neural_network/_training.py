@@ -226,7 +226,7 @@ class EpochLoop:
             raise
         if epoch["status"] != "ok" or not np.isfinite(epoch["loss"]):
             self.state.restore(before)
-            self._remember(epoch)
+            self._remember({**epoch, "loss": np.nan})  # the sum ended in the middle
             raise self._divergence(epoch)
         return epoch
 

@@ -210,7 +210,9 @@ def test_it_is_said_why_there_is_no_history(iris):
 def test_iterations_of_lbfgs_are_drawn(iris, kind):
     model = BackpropMLPClassifier((3,), max_iter=5, solver="lbfgs").fit(*iris)
     display = GradientFlowDisplay.from_estimator(model, kind=kind)
-    np.testing.assert_array_equal(display.values, model.gradient_history_["gradient_norm"])
+    np.testing.assert_array_equal(
+        display.values, model.gradient_history_["gradient_norm"]
+    )
     assert display.ax_.get_xlabel() == "iteration"
 
 
