@@ -241,14 +241,16 @@ def print_job(job: Job, measured: dict[str, tuple[float, float]]) -> None:
     """Print the figures of one job."""
     limits = {dtype: limit_seconds(job, dtype) for dtype in ("float32", "float64")}
     print(
-        f"{'contestant':<28}{'us/step':>10}{'x limit':>9}{'speed-up':>10}  final loss"
+        f"{'contestant':<28}{'us/step':>10}{'x limit':>9}{'speed-up':>10}"
+        f"{'of default':>12}  final loss"
     )
     for name, (seconds, loss) in measured.items():
         dtype = "float64" if "float64" in name else "float32"
         peer, _ = measured[f"scikit-learn {dtype}"]
+        default, _ = measured["scikit-learn float64"]
         print(
             f"{name:<28}{seconds * 1e6:10.2f}{seconds / limits[dtype]:9.2f}"
-            f"{peer / seconds:10.1f}  {loss:.6g}"
+            f"{peer / seconds:10.1f}{default / seconds:12.1f}  {loss:.6g}"
         )
     recorded, silent = measured["ours float32"], measured["ours float32, no record"]
     print(

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -161,21 +162,39 @@ SKB_CLONES void activate_backward(Matrix<const T> x, const T* b, Matrix<T> y,
   }
 }
 
-// Marks units alive that some row lifts over the threshold; stops when all are.
+// Whether the slope of a unit, z + b -> a, lets any gradient through.
+template <typename F, typename T>
+SKB_INLINE bool is_moving(T z, T a) {
+  return elementary::absolute(F::derivative(z, a)) >= T(1e-3);
+}
+
+// Looks down the columns of the few units that are not alive yet.
+template <typename F, typename T>
+void mark_last_alive(Matrix<const T> x, const T* b, Matrix<T> y, UnitCounts& counts) {
+  for (Index j = 0; j < y.cols; ++j) {
+    unsigned char& is_alive = counts.is_alive[static_cast<std::size_t>(j)];
+    for (Index i = 0; i < y.rows && !is_alive; ++i) {
+      is_alive = is_moving<F, T>(x.row(i)[j] + b[j], y.row(i)[j]) ? 1 : 0;
+    }
+  }
+  counts.n_alive =
+      std::accumulate(counts.is_alive.begin(), counts.is_alive.end(), Index(0));
+}
+
+// Marks units alive that some row lifts over the threshold, until few are left.
 template <typename F, typename T>
 SKB_CLONES void mark_alive(Matrix<const T> x, const T* b, Matrix<T> y,
                            UnitCounts& counts) {
   constexpr Index rows_at_once = 8;
   unsigned char* is_alive = counts.is_alive.data();
-  for (Index i = 0; i < y.rows && counts.n_alive < y.cols;) {
+  for (Index i = 0; i < y.rows && 8 * (y.cols - counts.n_alive) > y.cols;) {
     const Index end = i + rows_at_once < y.rows ? i + rows_at_once : y.rows;
     for (; i < end; ++i) {
       const T* z = x.row(i);
       const T* a = y.row(i);
       SKB_INDEPENDENT
       for (Index j = 0; j < y.cols; ++j) {
-        const T slope = F::derivative(z[j] + b[j], a[j]);
-        const bool moves = elementary::absolute(slope) >= T(1e-3);
+        const bool moves = is_moving<F, T>(z[j] + b[j], a[j]);
         is_alive[j] = static_cast<unsigned char>(is_alive[j] | (moves ? 1 : 0));
       }
     }
@@ -242,7 +261,10 @@ class Activation : public Layer<T> {
   void count_units(Pass<T>& pass, Matrix<const T> z, Matrix<T> y) const {
     UnitCounts& counts = (*pass.unit_counts)[static_cast<std::size_t>(column_)];
     counts.is_alive.resize(static_cast<std::size_t>(width_));
-    mark_alive<F, T>(z, bias(pass), y, counts);
+    if (counts.n_alive < width_) {
+      mark_alive<F, T>(z, bias(pass), y, counts);
+      mark_last_alive<F, T>(z, bias(pass), y, counts);
+    }
     counts.n_seen += double(y.rows * y.cols);
     if constexpr (F::bounded_slope > 0) counts.n_saturated += count_saturated<F>(y);
   }

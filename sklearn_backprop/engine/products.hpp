@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "blas.hpp"
 #include "matrix.hpp"
@@ -11,21 +12,21 @@
 namespace sklearn_backprop {
 
 // One block of C = A B + beta C with its sums held in registers: n_rows rows by n_packs
-// packs. A is read with two strides, so that it may be a transpose.
+// packs, the second of which begins `second` columns behind the first. A is read with
+// two strides, so that it may be a transpose.
 template <int n_rows, int n_packs, typename T>
 SKB_INLINE void product_block(Index k, const T* a, Index a_row, Index a_col, const T* b,
-                              Index ldb, T beta, T* c, Index ldc) {
-  constexpr Index width = 32 / sizeof(T);
+                              Index ldb, Index second, T beta, T* c, Index ldc) {
   Pack<T> sum[n_rows][n_packs] = {};
   for (Index l = 0; l < k; ++l) {
     for (int j = 0; j < n_packs; ++j) {
-      const Pack<T> b_l = *reinterpret_cast<const Pack<T>*>(b + l * ldb + j * width);
+      const Pack<T> b_l = *reinterpret_cast<const Pack<T>*>(b + l * ldb + j * second);
       for (int i = 0; i < n_rows; ++i) sum[i][j] += a[i * a_row + l * a_col] * b_l;
     }
   }
   for (int i = 0; i < n_rows; ++i) {
     for (int j = 0; j < n_packs; ++j) {
-      auto* target = reinterpret_cast<Pack<T>*>(c + i * ldc + j * width);
+      auto* target = reinterpret_cast<Pack<T>*>(c + i * ldc + j * second);
       *target = beta == T(0) ? sum[i][j] : sum[i][j] + beta * *target;
     }
   }
@@ -33,20 +34,22 @@ SKB_INLINE void product_block(Index k, const T* a, Index a_row, Index a_col, con
 
 template <int n_packs, typename T>
 SKB_INLINE void product_columns(Index m, Index k, const T* a, Index a_row, Index a_col,
-                                const T* b, Index ldb, T beta, T* c, Index ldc) {
+                                const T* b, Index ldb, Index second, T beta, T* c,
+                                Index ldc) {
   Index i = 0;
   for (; i + 4 <= m; i += 4) {
-    product_block<4, n_packs>(k, a + i * a_row, a_row, a_col, b, ldb, beta, c + i * ldc,
-                              ldc);
+    product_block<4, n_packs>(k, a + i * a_row, a_row, a_col, b, ldb, second, beta,
+                              c + i * ldc, ldc);
   }
   for (; i < m; ++i) {
-    product_block<1, n_packs>(k, a + i * a_row, a_row, a_col, b, ldb, beta, c + i * ldc,
-                              ldc);
+    product_block<1, n_packs>(k, a + i * a_row, a_row, a_col, b, ldb, second, beta,
+                              c + i * ldc, ldc);
   }
 }
 
-// C (m x n) = A (m x k) B (k x n) + beta C: products so small that calling BLAS costs
-// more than they do.
+// C (m x n) = A (m x k) B (k x n) + beta C, by packs of columns. Where columns are left
+// over, the last pack overlaps the one before and writes the same values once more,
+// which beta forbids; few columns are summed one by one.
 template <typename T>
 SKB_CLONES void small_product(Index m, Index n, Index k, const T* a, Index a_row,
                               Index a_col, const T* b, Index ldb, T beta, T* c,
@@ -54,10 +57,21 @@ SKB_CLONES void small_product(Index m, Index n, Index k, const T* a, Index a_row
   constexpr Index width = 32 / sizeof(T);
   Index j = 0;
   for (; j + 2 * width <= n; j += 2 * width) {
-    product_columns<2>(m, k, a, a_row, a_col, b + j, ldb, beta, c + j, ldc);
+    product_columns<2>(m, k, a, a_row, a_col, b + j, ldb, width, beta, c + j, ldc);
+  }
+  const bool may_overlap = beta == T(0) && n >= width;
+  if (n - j > width && may_overlap) {
+    product_columns<2>(m, k, a, a_row, a_col, b + j, ldb, n - j - width, beta, c + j,
+                       ldc);
+    return;
   }
   for (; j + width <= n; j += width) {
-    product_columns<1>(m, k, a, a_row, a_col, b + j, ldb, beta, c + j, ldc);
+    product_columns<1>(m, k, a, a_row, a_col, b + j, ldb, width, beta, c + j, ldc);
+  }
+  if (j < n && may_overlap) {
+    product_columns<1>(m, k, a, a_row, a_col, b + n - width, ldb, width, beta,
+                       c + n - width, ldc);
+    return;
   }
   for (; j < n; ++j) {
     for (Index i = 0; i < m; ++i) {
@@ -88,7 +102,20 @@ SKB_CLONES void small_row_products(Matrix<const T> x, const T* w, Matrix<T> y) {
   }
 }
 
-inline bool is_small(Index m, Index n, Index k) { return m * n * k <= 8192; }
+// So small that calling BLAS costs more than the product.
+inline bool is_tiny(Index m, Index n, Index k) { return m * n * k <= 8192; }
+
+// BLAS copies both factors before it multiplies, which pays for large products only.
+// That is so for its AVX2 kernels; those for AVX-512 take small factors as they are.
+// The limits are those of benchmarks on a processor of the former kind.
+template <typename T>
+bool is_small(Index m, Index n, Index k, T beta) {
+  constexpr Index width = 32 / sizeof(T);
+  const bool is_even = n % width == 0 || (n > width && beta == T(0));
+  constexpr Index worth_it = Index(1) << (sizeof(T) == sizeof(float) ? 21 : 18);
+  static const Index most = clones_use_avx2() ? worth_it : 0;
+  return is_tiny(m, n, k) || (is_even && m * n * k <= most);
+}
 
 // y = x W, with W (x.cols x y.cols)
 template <typename T>
@@ -104,9 +131,9 @@ void multiply(const Rows<T>& x, const T* W, Matrix<T> y) {
         for (Index j = 0; j < n; ++j) out[j] += value * weights[j];
       });
     }
-  } else if (n == 1 && is_small(y.rows, n, k)) {
+  } else if (n == 1 && is_tiny(y.rows, n, k)) {
     small_row_products(x.dense, W, y);
-  } else if (is_small(y.rows, n, k)) {
+  } else if (is_small(y.rows, n, k, T(0))) {
     small_product(y.rows, n, k, x.dense.data, x.dense.stride, Index(1), W, n, T(0),
                   y.data, y.stride);
   } else if (n == 1 && y.stride == 1) {
@@ -131,10 +158,10 @@ void multiply_transposed(const Rows<T>& x, Matrix<T> delta, T beta, T* dW) {
         for (Index j = 0; j < n; ++j) out[j] += value * d[j];
       });
     }
-  } else if (n == 1 && is_small(m, n, k)) {  // dW' = delta' x: one long row
+  } else if (n == 1 && is_tiny(m, n, k)) {  // dW' = delta' x: one long row
     small_product(Index(1), k, m, delta.data, Index(1), delta.stride, x.dense.data,
                   x.dense.stride, beta, dW, k);
-  } else if (is_small(m, n, k)) {
+  } else if (is_small(k, n, m, beta)) {
     small_product(k, n, m, x.dense.data, Index(1), x.dense.stride, delta.data,
                   delta.stride, beta, dW, n);
   } else if (n == 1 && delta.stride == 1) {
@@ -213,21 +240,41 @@ SKB_CLONES void add_row(Matrix<T> y, const T* b) {
   }
 }
 
-// Sums of squares over blocks of up to 1024 elements, on lanes that vectorise.
+// Sums over so many lanes vectorise.
 constexpr Index kLanes = 16;
+
+// Sums of squares over blocks, each with sums held in two packs.
 constexpr Index kSumBlock = 1024;
 
-template <typename Sum, typename T>
+template <typename T>
 SKB_INLINE double block_sum_of_squares(const T* x, Index n) {
-  Sum lane[kLanes] = {};
+  constexpr Index width = 32 / sizeof(T);
+  Pack<T> first = {}, second = {};
+  Index i = 0;
+  for (; i + 2 * width <= n; i += 2 * width) {
+    const Pack<T> a = *reinterpret_cast<const Pack<T>*>(x + i);
+    const Pack<T> b = *reinterpret_cast<const Pack<T>*>(x + i + width);
+    first += a * a;
+    second += b * b;
+  }
+  double sum[width];
+  for (Index l = 0; l < width; ++l) sum[l] = double(first[l]) + double(second[l]);
+  for (Index half = width / 2; half > 0; half /= 2) {  // few additions in a row
+    for (Index l = 0; l < half; ++l) sum[l] += sum[l + half];
+  }
+  for (; i < n; ++i) sum[0] += double(x[i]) * double(x[i]);
+  return sum[0];
+}
+
+template <typename T>
+SKB_INLINE double careful_sum_of_squares(const T* x, Index n) {
+  double sum[kLanes] = {};
   Index i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    for (Index l = 0; l < kLanes; ++l) lane[l] += Sum(x[i + l]) * Sum(x[i + l]);
+    for (Index l = 0; l < kLanes; ++l) sum[l] += double(x[i + l]) * double(x[i + l]);
   }
-  double sum = 0;
-  for (Index l = 0; l < kLanes; ++l) sum += double(lane[l]);
-  for (; i < n; ++i) sum += double(x[i]) * double(x[i]);
-  return sum;
+  for (; i < n; ++i) sum[0] += double(x[i]) * double(x[i]);
+  return std::accumulate(sum, sum + kLanes, 0.0);
 }
 
 // NaN or infinite only if some element is, or the sum is beyond double's range. Squares
@@ -237,9 +284,9 @@ SKB_CLONES double sum_of_squares(const T* x, Index n) {
   double total = 0;
   for (Index begin = 0; begin < n; begin += kSumBlock) {
     const Index count = n - begin < kSumBlock ? n - begin : kSumBlock;
-    double sum = block_sum_of_squares<T>(x + begin, count);
+    double sum = block_sum_of_squares(x + begin, count);
     const bool is_safe = sum > 1e-25 && sum < 1e38;
-    if (!is_safe) sum = block_sum_of_squares<double>(x + begin, count);
+    if (!is_safe) sum = careful_sum_of_squares(x + begin, count);
     total += sum;
   }
   return total;

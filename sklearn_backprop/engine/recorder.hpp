@@ -60,7 +60,7 @@ class Recorder {
       const auto c = static_cast<std::size_t>(segment.column);
       const double squares = step.gradient_squares[c];
       squares_[c] += squares;
-      maximum_[c] = std::max(maximum_[c], std::sqrt(squares));
+      most_squares_[c] = std::max(most_squares_[c], squares);
       ratio_[c] += ratio(sum_of_squares(change + segment.begin, segment.size()),
                          sum_of_squares(theta + segment.begin, segment.size()));
     }
@@ -84,7 +84,7 @@ class Recorder {
     const double share = 1.0 / double(n_steps_);
     for (std::size_t c = 0; c < n_columns_; ++c) {
       records_.gradient_norm.push_back(std::sqrt(squares_[c] * share));
-      records_.gradient_norm_max.push_back(maximum_[c]);
+      records_.gradient_norm_max.push_back(std::sqrt(most_squares_[c]));
       records_.update_ratio.push_back(ratio_[c] * share);
       close_units(c);
     }
@@ -114,7 +114,7 @@ class Recorder {
 
   void clear() {
     squares_.assign(n_columns_, 0);
-    maximum_.assign(n_columns_, 0);
+    most_squares_.assign(n_columns_, 0);
     ratio_.assign(n_columns_, 0);
     global_squares_ = 0;
     n_clipped_ = n_steps_ = 0;
@@ -126,7 +126,7 @@ class Recorder {
   RecordMode mode_;
   std::size_t n_columns_;
   std::vector<std::vector<UnitCounts>> unit_counts_;
-  std::vector<double> squares_, maximum_, ratio_;
+  std::vector<double> squares_, most_squares_, ratio_;
   double global_squares_ = 0;
   Index n_clipped_ = 0, n_steps_ = 0;
   Records records_;

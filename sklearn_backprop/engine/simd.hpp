@@ -7,8 +7,10 @@
 // processor has. Sanitizers run before the loader has picked, so they get one version.
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && \
     defined(__GLIBC__) && __GNUC__ >= 12 && !defined(__SANITIZE_ADDRESS__)
+#define SKB_HAS_CLONES 1
 #define SKB_CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
 #else
+#define SKB_HAS_CLONES 0
 #define SKB_CLONES
 #endif
 
@@ -32,6 +34,16 @@
 namespace sklearn_backprop {
 
 using Index = std::int64_t;
+
+// Whether AVX2 is both in the clones and the widest that the processor has.
+inline bool clones_use_avx2() {
+#if SKB_HAS_CLONES
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+         !__builtin_cpu_supports("avx512f");
+#else
+  return false;
+#endif
+}
 
 // A short vector that stays in registers, where the compiler knows such types; else an
 // array. Never an argument or result: how those are passed depends on the processor.

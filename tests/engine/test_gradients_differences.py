@@ -498,6 +498,15 @@ def test_wrong_arguments_are_named():
         make_network(layers, "huber", "identity")
 
 
+@pytest.fixture
+def ctrl_c_raises():
+    """As in a terminal; a shell's background jobs start with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_raises")
 @pytest.mark.parametrize("batch_size", [50, 2_000_000])
 def test_an_epoch_answers_signals(batch_size):
     layers, n, _ = make_layers(N_FEATURES, (256, 256), 1, "relu")

@@ -266,8 +266,10 @@ def test_ctrl_c_inside_a_long_epoch(tmp_path):
     """A signal to a process that trains one epoch of minutes."""
     program = tmp_path / "long_epoch.py"
     program.write_text(
-        "import numpy as np, warnings\n"
+        "import numpy as np, signal, warnings\n"
         "from sklearn_backprop.neural_network import BackpropMLPRegressor\n"
+        # A shell that runs the tests in the background has its children ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "X = np.zeros((200_000, 100))\n"
         "model = BackpropMLPRegressor((500, 500, 500), batch_size=10)\n"
         "print('ready', flush=True)\n"
