@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from functools import cache
 from numbers import Integral, Real
 from typing import Any
 
@@ -380,6 +381,12 @@ class GDLinearRegression(
     def _accepts_sparse(self) -> bool:
         """Whether sparse X can be fitted: not by SciPy's nnls."""
         return not (self.solver == "normal" and self.positive)
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        """Read the signature once: each time takes a tenth of a small fit."""
+        return super()._get_param_names()
 
     def _validate(self, X, y, sample_weight, *, reset):
         """X (n, p), y and weight (n,) or None, checked."""
