@@ -29,6 +29,22 @@ def loss_links() -> list[tuple[str, str]]:
 def optimizer_names() -> list[str]:
     """Names that `NetworkFloat64.trainer` accepts."""
 
+def layer_measures() -> list[str]:
+    """Names of what a record holds for each of the C dense layers, in order.
+
+    A row of `Epoch.records` holds C numbers for each of these names, then one for each
+    of `step_measures`. Norms are taken before clipping and include the penalty.
+    "gradient_norm" and "global_norm" are root mean squares over the record's steps,
+    "gradient_norm_max" is the largest, "update_ratio" the mean of |update| / |W|. A
+    unit is silent in a row when |f'(z)| < 1e-3, and counts as dead when silent in every
+    row of the record; a bounded unit (tanh, logistic) is saturated in a row when
+    |f'(z)| < 0.01 max |f'|. These fractions are NaN for dense layers without an
+    activation (the output layer).
+    """
+
+def step_measures() -> list[str]:
+    """Names of what a record holds once: "clipped_fraction" of steps, "global_norm"."""
+
 # ---- Layers -----------------------------------------------------------------------
 # A network is a plain list of dicts in the order of the forward pass. Offsets count
 # elements of theta (or of running); blocks hold lists of their own. Two hidden layers
@@ -119,24 +135,6 @@ Layer: TypeAlias = (
 
 # ---- Results ----------------------------------------------------------------------
 
-class Records(TypedDict):
-    """What training did: C = number of dense layers, one column each, in order.
-
-    n_records is 1 with record="epoch" and the number of steps with record="batch".
-    Norms are taken before clipping and include the penalty. A unit is silent in a row
-    when |f'(z)| < 1e-3, dead when silent in every row of the record; a bounded unit
-    (tanh, logistic) is saturated in a row when |f'(z)| < 0.01 max |f'|. The last
-    two hold NaN for dense layers without an activation (the output layer).
-    """
-
-    gradient_norm: NDArray[np.float64]  # (n_records, C), root mean square over steps
-    gradient_norm_max: NDArray[np.float64]  # (n_records, C)
-    update_ratio: NDArray[np.float64]  # (n_records, C), mean of |update| / |W|
-    dead_fraction: NDArray[np.float64]  # (n_records, C)
-    saturated_fraction: NDArray[np.float64]  # (n_records, C)
-    clipped_fraction: NDArray[np.float64]  # (n_records,)
-    global_norm: NDArray[np.float64]  # (n_records,), root mean square over steps
-
 class Epoch(TypedDict):
     """What one call of ``train_epoch`` did.
 
@@ -151,7 +149,9 @@ class Epoch(TypedDict):
     n_steps: int  # mini-batches of zero weight make none
     status: Literal["ok", "activation", "loss", "gradient"]
     layer: int
-    records: Records | None
+    # One row with record="epoch", one per step with record="batch": see
+    # `layer_measures`.
+    records: NDArray[np.float64] | None
 
 class OptimizerState(TypedDict):
     """All that a trainer remembers from step to step; plain, so that it pickles."""

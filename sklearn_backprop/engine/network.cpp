@@ -8,6 +8,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,6 +43,11 @@ nb::ndarray<nb::numpy, T> to_array(std::vector<T> values,
 std::vector<std::size_t> shape_of(Index n) { return {static_cast<std::size_t>(n)}; }
 std::vector<std::size_t> shape_of(Index n, Index k) {
   return {static_cast<std::size_t>(n), static_cast<std::size_t>(k)};
+}
+
+template <std::size_t N>
+std::vector<std::string> to_strings(const std::array<const char*, N>& names) {
+  return {names.begin(), names.end()};
 }
 
 void require(bool is_true, const std::string& message) {
@@ -281,24 +287,6 @@ std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
 
 // ---- Trainers ----------------------------------------------------------------------
 
-nb::object to_dict(const Records& records, RecordMode mode, Index n_columns) {
-  if (mode == RecordMode::none) return nb::none();
-  const auto n = Index(records.global_norm.size());
-  nb::dict result;
-  auto put = [&](const char* key, const std::vector<double>& values, bool per_column) {
-    result[key] = to_array(std::vector<double>(values),
-                           per_column ? shape_of(n, n_columns) : shape_of(n));
-  };
-  put("gradient_norm", records.gradient_norm, true);
-  put("gradient_norm_max", records.gradient_norm_max, true);
-  put("update_ratio", records.update_ratio, true);
-  put("dead_fraction", records.dead_fraction, true);
-  put("saturated_fraction", records.saturated_fraction, true);
-  put("clipped_fraction", records.clipped_fraction, false);
-  put("global_norm", records.global_norm, false);
-  return result;
-}
-
 using Order = std::optional<Array<const std::int64_t, 1>>;
 
 Selection selection_of(const Order& order, Index n_rows) {
@@ -346,7 +334,14 @@ nb::dict train_epoch(Trainer<T>& trainer, const Array<T, 1>& theta,
   epoch["n_steps"] = result.n_steps;
   epoch["status"] = result.status;
   epoch["layer"] = result.layer;
-  epoch["records"] = to_dict(result.records, settings.record, network.n_columns());
+  // One array, cut by name where it is read: making several takes as long as training
+  // a small network for several steps.
+  epoch["records"] = nb::none();
+  if (settings.record != RecordMode::none) {
+    const std::size_t n_records = result.records.size() / result.record_width;
+    epoch["records"] =
+        to_array(std::move(result.records), {n_records, result.record_width});
+  }
   return epoch;
 }
 
@@ -445,6 +440,8 @@ void bind_network(nb::module_& m) {
   m.def("activation_names", &activations::names);
   m.def("loss_links", &losses::loss_links);
   m.def("optimizer_names", &optimizers::names);
+  m.def("layer_measures", [] { return to_strings(layer_measures); });
+  m.def("step_measures", [] { return to_strings(step_measures); });
   bind_trainer<float>(m, "Float32");
   bind_trainer<double>(m, "Float64");
   bind_network_of<float>(m, "Float32");

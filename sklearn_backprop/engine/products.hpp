@@ -243,22 +243,32 @@ SKB_CLONES void add_row(Matrix<T> y, const T* b) {
 // Sums over so many lanes vectorise.
 constexpr Index kLanes = 16;
 
-// Sums of squares over blocks, each with sums held in two packs.
+// Sums of squares over blocks, each with sums held in four packs.
 constexpr Index kSumBlock = 1024;
+
+template <typename T>
+SKB_INLINE void add_squares(const T* x, Pack<T>& sums) {
+  const Pack<T> pack = *reinterpret_cast<const Pack<T>*>(x);
+  sums += pack * pack;
+}
 
 template <typename T>
 SKB_INLINE double block_sum_of_squares(const T* x, Index n) {
   constexpr Index width = 32 / sizeof(T);
-  Pack<T> first = {}, second = {};
+  Pack<T> first = {}, second = {}, third = {}, fourth = {};
   Index i = 0;
-  for (; i + 2 * width <= n; i += 2 * width) {
-    const Pack<T> a = *reinterpret_cast<const Pack<T>*>(x + i);
-    const Pack<T> b = *reinterpret_cast<const Pack<T>*>(x + i + width);
-    first += a * a;
-    second += b * b;
+  for (const Index end = n - n % (4 * width); i < end; i += 4 * width) {
+    add_squares<T>(x + i, first);
+    add_squares<T>(x + i + width, second);
+    add_squares<T>(x + i + 2 * width, third);
+    add_squares<T>(x + i + 3 * width, fourth);
   }
+  for (const Index end = n - n % width; i < end; i += width) {
+    add_squares<T>(x + i, first);
+  }
+  first = (first + second) + (third + fourth);
   double sum[width];
-  for (Index l = 0; l < width; ++l) sum[l] = double(first[l]) + double(second[l]);
+  for (Index l = 0; l < width; ++l) sum[l] = double(first[l]);
   for (Index half = width / 2; half > 0; half /= 2) {  // few additions in a row
     for (Index l = 0; l < half; ++l) sum[l] += sum[l + half];
   }
@@ -280,7 +290,7 @@ SKB_INLINE double careful_sum_of_squares(const T* x, Index n) {
 // NaN or infinite only if some element is, or the sum is beyond double's range. Squares
 // of float overflow, and vanish, long before: then the block is summed in double.
 template <typename T>
-SKB_CLONES double sum_of_squares(const T* x, Index n) {
+SKB_INLINE double inline_sum_of_squares(const T* x, Index n) {
   double total = 0;
   for (Index begin = 0; begin < n; begin += kSumBlock) {
     const Index count = n - begin < kSumBlock ? n - begin : kSumBlock;
@@ -290,6 +300,18 @@ SKB_CLONES double sum_of_squares(const T* x, Index n) {
     total += sum;
   }
   return total;
+}
+
+template <typename T>
+SKB_CLONES double sum_of_squares(const T* x, Index n) {
+  return inline_sum_of_squares(x, n);
+}
+
+// |a| / |b|; 0 where a is zero
+template <typename T>
+SKB_CLONES double ratio_of_norms(const T* a, const T* b, Index n) {
+  const double squares = inline_sum_of_squares(a, n);
+  return squares > 0 ? std::sqrt(squares / inline_sum_of_squares(b, n)) : 0.0;
 }
 
 }  // namespace sklearn_backprop

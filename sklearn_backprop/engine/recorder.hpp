@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -21,11 +22,12 @@ inline RecordMode record_mode_of(const std::string& name) {
   throw std::invalid_argument("Unknown record '" + name + "'.");
 }
 
-// One row per record; the first five have one column per dense layer.
-struct Records {
-  std::vector<double> gradient_norm, gradient_norm_max, update_ratio, dead_fraction,
-      saturated_fraction, clipped_fraction, global_norm;
-};
+// What a record measures, in the order of its row: C numbers for each of the first
+// names, one per dense layer, then one for each of the others.
+constexpr std::array layer_measures = {"gradient_norm", "gradient_norm_max",
+                                       "update_ratio", "dead_fraction",
+                                       "saturated_fraction"};
+constexpr std::array step_measures = {"clipped_fraction", "global_norm"};
 
 // Squared norms that a step takes anyway, and whether it was clipped.
 struct StepMeasures {
@@ -61,8 +63,8 @@ class Recorder {
       const double squares = step.gradient_squares[c];
       squares_[c] += squares;
       most_squares_[c] = std::max(most_squares_[c], squares);
-      ratio_[c] += ratio(sum_of_squares(change + segment.begin, segment.size()),
-                         sum_of_squares(theta + segment.begin, segment.size()));
+      ratio_[c] +=
+          ratio_of_norms(change + segment.begin, theta + segment.begin, segment.size());
     }
     global_squares_ += step.global_squares;
     n_clipped_ += step.was_clipped ? 1 : 0;
@@ -70,46 +72,58 @@ class Recorder {
     if (mode_ == RecordMode::batch) close();
   }
 
-  Records finish() {
+  // The records, one row after the other, and the width of a row.
+  const std::vector<double>& finish() {
     if (is_on() && n_steps_ > 0) close();
     return records_;
   }
-
- private:
-  static double ratio(double change_squares, double weight_squares) {
-    return change_squares > 0 ? std::sqrt(change_squares / weight_squares) : 0.0;
+  std::size_t width() const {
+    return layer_measures.size() * n_columns_ + step_measures.size();
   }
 
+ private:
   void close() {
     const double share = 1.0 / double(n_steps_);
-    for (std::size_t c = 0; c < n_columns_; ++c) {
-      records_.gradient_norm.push_back(std::sqrt(squares_[c] * share));
-      records_.gradient_norm_max.push_back(std::sqrt(most_squares_[c]));
-      records_.update_ratio.push_back(ratio_[c] * share);
-      close_units(c);
-    }
-    records_.clipped_fraction.push_back(double(n_clipped_) * share);
-    records_.global_norm.push_back(std::sqrt(global_squares_ * share));
+    put([&](std::size_t c) { return std::sqrt(squares_[c] * share); });
+    put([&](std::size_t c) { return std::sqrt(most_squares_[c]); });
+    put([&](std::size_t c) { return ratio_[c] * share; });
+    put([&](std::size_t c) { return dead_fraction(c); });
+    put([&](std::size_t c) { return saturated_fraction(c); });
+    records_.push_back(double(n_clipped_) * share);
+    records_.push_back(std::sqrt(global_squares_ * share));
     clear();
   }
 
-  void close_units(std::size_t c) {
+  template <typename Measure>
+  void put(const Measure& measure) {
+    for (std::size_t c = 0; c < n_columns_; ++c) records_.push_back(measure(c));
+  }
+
+  double dead_fraction(std::size_t c) const {
     std::vector<unsigned char> is_alive;
-    double n_seen = 0, n_saturated = 0;
     for (const auto& counts_of_thread : unit_counts_) {
-      const UnitCounts& counts = counts_of_thread[c];
-      is_alive.resize(std::max(is_alive.size(), counts.is_alive.size()));
-      for (std::size_t j = 0; j < counts.is_alive.size(); ++j) {
-        is_alive[j] = static_cast<unsigned char>(is_alive[j] | counts.is_alive[j]);
+      const auto& alive_here = counts_of_thread[c].is_alive;
+      is_alive.resize(std::max(is_alive.size(), alive_here.size()));
+      for (std::size_t j = 0; j < alive_here.size(); ++j) {
+        is_alive[j] = static_cast<unsigned char>(is_alive[j] | alive_here[j]);
       }
-      n_seen += counts.n_seen;
-      n_saturated += counts.n_saturated;
     }
-    const double nothing = std::numeric_limits<double>::quiet_NaN();
     const auto n_dead = std::count(is_alive.begin(), is_alive.end(), 0);
-    records_.dead_fraction.push_back(
-        n_seen > 0 ? double(n_dead) / double(is_alive.size()) : nothing);
-    records_.saturated_fraction.push_back(n_seen > 0 ? n_saturated / n_seen : nothing);
+    return share_of(double(n_dead), double(is_alive.size()));
+  }
+
+  double saturated_fraction(std::size_t c) const {
+    double n_saturated = 0, n_seen = 0;
+    for (const auto& counts_of_thread : unit_counts_) {
+      n_saturated += counts_of_thread[c].n_saturated;
+      n_seen += counts_of_thread[c].n_seen;
+    }
+    return share_of(n_saturated, n_seen);
+  }
+
+  // NaN where there is nothing to count: a dense layer without an activation.
+  static double share_of(double part, double whole) {
+    return whole > 0 ? part / whole : std::numeric_limits<double>::quiet_NaN();
   }
 
   void clear() {
@@ -129,7 +143,7 @@ class Recorder {
   std::vector<double> squares_, most_squares_, ratio_;
   double global_squares_ = 0;
   Index n_clipped_ = 0, n_steps_ = 0;
-  Records records_;
+  std::vector<double> records_;
 };
 
 }  // namespace sklearn_backprop

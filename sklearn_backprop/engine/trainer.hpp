@@ -33,7 +33,8 @@ struct EpochResult {
   Index n_steps = 0;
   std::string status = "ok";
   Index layer = -1;
-  Records records;
+  std::vector<double> records;  // rows of `record_width` measures
+  std::size_t record_width = 0;
 };
 
 // Looks for signals, at most every tenth of a second.
@@ -114,6 +115,7 @@ class Trainer {
       ++result.n_steps;
     }
     result.records = recorder.finish();
+    result.record_width = recorder.width();
     return result;
   }
 

@@ -531,9 +531,14 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         self.validation_scores_ = state.validation_scores if validated else None
         self.validation_loss_curve_ = state.validation_losses if validated else None
         self.best_validation_score_ = state.best_score if validated else None
-        self.gradient_history_ = state.history()
         self.t_ = state.progress.rows_seen
         self._no_improvement_count = state.stalled
+
+    @property
+    def gradient_history_(self) -> dict[str, np.ndarray]:
+        """What the gradients did, by name: see the class."""
+        check_is_fitted(self, "_training")
+        return self._training.history()
 
     # --- what diagnosis reads besides the history
     def _note_feature_scale(self, X, fresh) -> None:
@@ -608,6 +613,7 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
     def __getstate__(self):
         if hasattr(self, "_training"):
             self._gather()
+            self._training.join_records()
         state = dict(super().__getstate__())
         if "_training" in state:
             del state["coefs_"], state["intercepts_"]

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from .._callbacks import FitTasks
 from .._verbose import ProgressLines
 from ..exceptions import DivergenceError
+from ._records import cut_by_name, join_measures
 from ._schedules import Progress, Schedule
 
 __all__ = [
@@ -98,7 +99,7 @@ class TrainingState:
     learning_rates: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     validation_losses: list[float] = field(default_factory=list)
-    records: list[dict[str, np.ndarray]] = field(default_factory=list)
+    records: list[np.ndarray] = field(default_factory=list)
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
         """Copy the weights."""
@@ -116,14 +117,15 @@ class TrainingState:
         """Replace vectors that cannot be written, such as memory-mapped ones."""
         self.theta, self.running = self.snapshot()
 
+    def join_records(self) -> None:
+        """Put the records into one array; doing so every epoch would be slow."""
+        if len(self.records) > 1:
+            self.records = [np.concatenate(self.records)]
+
     def history(self) -> dict[str, np.ndarray]:
-        """Join the records of all epochs, by name."""
-        if not self.records:
-            return {}
-        return {
-            name: np.concatenate([record[name] for record in self.records])
-            for name in self.records[0]
-        }
+        """Give the records of all epochs, by name."""
+        self.join_records()
+        return cut_by_name(self.records[0]) if self.records else {}
 
 
 class EpochLoop:
@@ -280,8 +282,8 @@ class EpochLoop:
             f"Iteration {self.n_epochs}",
             epoch["loss"],
             score=self.state.validation_scores[-1] if self.validation else None,
-            gradient_norm=float(
-                np.sqrt(np.mean(np.square(epoch["records"]["global_norm"])))
+            gradient_norm=_root_mean_square(
+                cut_by_name(epoch["records"])["global_norm"]
             ),
         )
 
@@ -339,6 +341,10 @@ class EpochLoop:
                 _remedies(self.settings, self.rows.X, self.rate),
             )
         )
+
+
+def _root_mean_square(values) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
 
 
 NON_FINITE = {
@@ -505,28 +511,30 @@ class LbfgsRun:
         )
 
 
-def lbfgs_record(gradients, changes, weights, global_norm) -> dict[str, np.ndarray]:
-    """Record an iteration as the engine records an epoch: one row of C matrices.
+def lbfgs_record(gradients, changes, weights, global_norm) -> np.ndarray:
+    """Record an iteration as the engine records an epoch, from C matrices each.
 
     An iteration is one unclipped step, whose gradient is that at its end. What units
     do is not known here.
     """
     norms, moves, sizes = (
-        np.array([[np.linalg.norm(W) for W in matrices]])
+        np.array([np.linalg.norm(W) for W in matrices])
         for matrices in (gradients, changes, weights)
     )
     unknown = np.full_like(norms, np.nan)
-    return {
-        "gradient_norm": norms,
-        "gradient_norm_max": norms.copy(),
-        "update_ratio": np.divide(
-            moves, sizes, out=np.zeros_like(moves), where=moves > 0
-        ),
-        "dead_fraction": unknown,
-        "saturated_fraction": unknown.copy(),
-        "clipped_fraction": np.zeros(1),
-        "global_norm": np.array([global_norm]),
-    }
+    return join_measures(
+        {
+            "gradient_norm": norms,
+            "gradient_norm_max": norms,
+            "update_ratio": np.divide(
+                moves, sizes, out=np.zeros_like(moves), where=moves > 0
+            ),
+            "dead_fraction": unknown,
+            "saturated_fraction": unknown,
+            "clipped_fraction": 0.0,
+            "global_norm": global_norm,
+        }
+    )
 
 
 def _warn_lbfgs(result, n_iter, max_iter):
