@@ -13,7 +13,7 @@ _OF_STEPS: list[str] = _engine.step_measures()
 
 
 def cut_by_name(records: np.ndarray) -> dict[str, np.ndarray]:
-    """Give views of records (n, 5 C + 2): (n, C) of layers' measures, (n,) of others."""
+    """Give views of records (n, 5 C + 2): (n, C) or (n,) each."""
     n_layers = (records.shape[1] - len(_OF_STEPS)) // len(_OF_LAYERS)
     n_first = n_layers * len(_OF_LAYERS)
     of_layers = np.split(records[:, :n_first], len(_OF_LAYERS), axis=1)
