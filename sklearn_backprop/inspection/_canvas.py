@@ -6,14 +6,11 @@ Matplotlib is imported when something is drawn, never before.
 import textwrap
 
 import numpy as np
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 __all__ = [
     "GREY",
     "OKABE_ITO",
     "VERMILION",
-    "fitted_last_step",
     "name_of",
     "number_layers",
     "require_axes",
@@ -53,13 +50,6 @@ def wrapped(text: str, width: int = 34) -> str:
     """Break a long name into lines that fit into a legend or over a small picture."""
     lines = [textwrap.wrap(line, width) or [""] for line in text.splitlines()]
     return "\n".join(part for line in lines for part in line)
-
-
-def fitted_last_step(estimator):
-    """The estimator, or the last step of a pipeline, if it is fitted."""
-    estimator = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    check_is_fitted(estimator)
-    return estimator
 
 
 def name_of(estimator, name: str | None) -> str:

@@ -11,12 +11,12 @@ from sklearn.utils.validation import (
 
 from ._canvas import (
     VERMILION,
-    fitted_last_step,
     name_of,
     require_axes,
     shade,
     wrapped,
 )
+from ._pipeline import fitted_last_step
 from ._valley import Valley, descent_scale
 
 __all__ = ["DescentPathDisplay"]

@@ -5,7 +5,6 @@ import numpy as np
 from ._canvas import (
     GREY,
     VERMILION,
-    fitted_last_step,
     name_of,
     number_layers,
     require_axes,
@@ -13,6 +12,7 @@ from ._canvas import (
     whole_numbers,
     wrapped,
 )
+from ._pipeline import fitted_last_step
 
 __all__ = ["GradientFlowDisplay"]
 

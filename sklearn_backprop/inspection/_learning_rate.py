@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight, check_consistent_leng
 
 from ..exceptions import DivergenceError
 from ._canvas import OKABE_ITO, VERMILION, name_of, require_axes, wrapped
+from ._pipeline import last_step
 
 __all__ = ["LearningRateRangeDisplay"]
 
@@ -172,7 +173,7 @@ class LearningRateRangeDisplay:
             If the estimator takes no steps that a rate could lengthen, or the ends of
             the sweep do not rise.
         """
-        is_linear = _is_linear(_last_step(estimator))
+        is_linear = _is_linear(last_step(estimator))
         model, X, y, weight = _prepare(estimator, X, y, sample_weight)
         if is_linear:
             unit = _unit_step(model, X, y, weight)
@@ -250,11 +251,6 @@ def _heights_worth_seeing(curve) -> tuple[float, float]:
 
 
 # ------------------------------------------------------------------ preparation
-def _last_step(estimator):
-    """The estimator, or the last step of a pipeline."""
-    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
-
-
 def _prepare(estimator, X, y, sample_weight):
     """A quiet clone to train, and X (n, p), y, weight (n,) or None as it sees them.
 
@@ -273,7 +269,7 @@ def _prepare(estimator, X, y, sample_weight):
         X, y, weight = _safe_indexing(X, kept), y[kept], weight[kept]
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = clone(estimator[:-1]).fit_transform(X, y)
-    model = clone(_last_step(estimator))
+    model = clone(last_step(estimator))
     return model.set_params(verbose=0, warm_start=False), X, y, weight
 
 

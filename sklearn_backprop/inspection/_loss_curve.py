@@ -4,12 +4,12 @@ import numpy as np
 
 from ._canvas import (
     OKABE_ITO,
-    fitted_last_step,
     name_of,
     require_axes,
     whole_numbers,
     wrapped,
 )
+from ._pipeline import fitted_last_step
 
 __all__ = ["LossCurveDisplay"]
 

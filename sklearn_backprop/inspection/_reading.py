@@ -6,6 +6,7 @@ from sklearn.exceptions import NotFittedError
 
 from . import _diagnosis
 from ._diagnosis import Finding
+from ._pipeline import last_step
 
 __all__ = ["diagnose"]
 
@@ -19,9 +20,11 @@ def diagnose(estimator) -> list[Finding]:
 
     Parameters
     ----------
-    estimator : BackpropMLPClassifier, BackpropMLPRegressor or GDLinearRegression
+    estimator : BackpropMLPClassifier, BackpropMLPRegressor, GDLinearRegression or \
+            Pipeline
         Fitted, also by `partial_fit`, or left by a
-        :class:`~sklearn_backprop.exceptions.DivergenceError`.
+        :class:`~sklearn_backprop.exceptions.DivergenceError`; or a pipeline that ends
+        in one.
 
     Returns
     -------
@@ -70,6 +73,7 @@ def diagnose(estimator) -> list[Finding]:
     >>> diagnose(network.fit(scale(X), y))[0].kind
     'healthy'
     """
+    estimator = last_step(estimator)
     params = _params_of(estimator)
     if not hasattr(estimator, "loss_curve_"):
         raise NotFittedError(
@@ -91,9 +95,8 @@ def _params_of(estimator) -> dict:
     name = estimator if isinstance(estimator, type) else type(estimator)
     raise TypeError(
         f"diagnose reads BackpropMLPClassifier, BackpropMLPRegressor and "
-        f"GDLinearRegression, but got {name.__name__}. Of a pipeline pass the last "
-        "step, pipeline[-1]; of a search, search.best_estimator_; of a class, a fitted "
-        "instance."
+        f"GDLinearRegression, but got {name.__name__}. Of a search pass "
+        "search.best_estimator_; of a class, a fitted instance."
     )
 
 

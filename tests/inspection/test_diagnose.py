@@ -9,9 +9,10 @@ from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_digits, load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import scale
+from sklearn.preprocessing import StandardScaler, scale
 
 from sklearn_backprop import (
     BackpropMLPClassifier,
@@ -43,14 +44,22 @@ def test_an_unfitted_estimator_is_refused(make):
     [
         (MLPClassifier(), "MLPClassifier"),
         (LinearRegression().fit(X_WINE, Y_WINE), "LinearRegression"),
-        (make_pipeline(BackpropMLPClassifier()), "Pipeline"),
+        (make_pipeline(StandardScaler(), MLPClassifier()), "MLPClassifier"),
+        (GridSearchCV(BackpropMLPClassifier(), {}), "GridSearchCV"),
         (BackpropMLPClassifier, "BackpropMLPClassifier"),
         ([1.0, 0.5], "list"),
     ],
 )
 def test_what_is_not_ours_is_refused(foreign, name):
-    with pytest.raises(TypeError, match=rf"but got {name}\. Of a pipeline pass the"):
+    with pytest.raises(TypeError, match=rf"but got {name}\. Of a search pass"):
         diagnose(foreign)
+
+
+def test_of_a_pipeline_it_reads_the_last_step():
+    pipeline = make_pipeline(StandardScaler(), GDLinearRegression())
+    with pytest.raises(NotFittedError, match="GDLinearRegression instance is not"):
+        diagnose(pipeline)
+    assert diagnose(pipeline.fit(X_WINE, Y_WINE)) == diagnose(pipeline[-1])
 
 
 def test_a_subclass_is_ours():
