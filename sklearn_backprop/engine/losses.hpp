@@ -53,12 +53,11 @@ void subtract_row_maximum(Matrix<T> f) {
 }
 
 template <typename T>
-T divide_by_sum(T* row, Index n) {
+SKB_INLINE void divide_by_sum(T* row, Index n) {
   T sum = T(0);
   for (Index k = 0; k < n; ++k) sum += row[k];
   const T inverse = T(1) / sum;
   for (Index k = 0; k < n; ++k) row[k] *= inverse;
-  return sum;
 }
 
 struct SoftmaxLink {
@@ -158,18 +157,23 @@ struct SigmoidSquaredError {
 
 // ---- Losses over a row ------------------------------------------------------------
 // Given e = exp(f - max f) in place of f, and f - max f beside it, returns the row's
-// loss and leaves its derivative in place of e.
+// loss and leaves share times its derivative in place of e.
 
 struct SoftmaxLogLoss {
   template <typename T>
-  static T row(T* e, const T* shifted, const T* y, Index n) {
-    const T log_sum = std::log(divide_by_sum(e, n));
-    T loss = T(0), total = T(0);
+  static SKB_INLINE T row(T* e, const T* shifted, const T* y, Index n, T share) {
+    T sum = T(0), total = T(0), loss = T(0);
     for (Index k = 0; k < n; ++k) {
+      sum += e[k];
       total += y[k];
+    }
+    const T log_sum = std::log(sum);
+    for (Index k = 0; k < n; ++k) {
       loss += y[k] != T(0) ? y[k] * (log_sum - shifted[k]) : T(0);
     }
-    for (Index k = 0; k < n; ++k) e[k] = e[k] * total - y[k];
+    const T scale = share * total / sum;
+    SKB_INDEPENDENT
+    for (Index k = 0; k < n; ++k) e[k] = scale * e[k] - share * y[k];
     return loss;
   }
 };
@@ -177,19 +181,34 @@ struct SoftmaxLogLoss {
 // With g = (p - y) / K the derivative is p (g - sum of p g).
 struct SoftmaxSquaredError {
   template <typename T>
-  static T row(T* e, const T*, const T* y, Index n) {
+  static SKB_INLINE T row(T* e, const T*, const T* y, Index n, T share) {
     divide_by_sum(e, n);
-    const T share = T(1) / T(n);
+    const T per_output = T(1) / T(n);
     T loss = T(0), mean = T(0);
     for (Index k = 0; k < n; ++k) {
-      const T g = share * (e[k] - y[k]);
+      const T g = per_output * (e[k] - y[k]);
       loss += T(0.5) * g * (e[k] - y[k]);
       mean += e[k] * g;
     }
-    for (Index k = 0; k < n; ++k) e[k] *= share * (e[k] - y[k]) - mean;
+    SKB_INDEPENDENT
+    for (Index k = 0; k < n; ++k) {
+      e[k] *= share * (per_output * (e[k] - y[k]) - mean);
+    }
     return loss;
   }
 };
+
+template <typename L, typename T>
+SKB_CLONES double evaluate_rows(Matrix<T> e, const T* shifted, const T* y,
+                                const T* share) {
+  double total = 0;
+  for (Index i = 0; i < e.rows; ++i) {
+    const Index at = i * e.cols;
+    total += double(share[i]) *
+             double(L::row(e.row(i), shifted + at, y + at, e.cols, share[i]));
+  }
+  return total;
+}
 
 // ---- What the network sees --------------------------------------------------------
 
@@ -258,14 +277,7 @@ class SoftmaxLoss : public Loss<T> {
     subtract_row_maximum(f);
     std::copy_n(f.data, f.rows * f.cols, scratch);
     ExpLink::apply(f);
-    double total = 0;
-    for (Index i = 0; i < f.rows; ++i) {
-      T* row = f.row(i);
-      const Index at = i * f.cols;
-      total += double(share[i]) * double(L::row(row, scratch + at, y + at, f.cols));
-      for (Index k = 0; k < f.cols; ++k) row[k] *= share[i];
-    }
-    return total;
+    return evaluate_rows<L, T>(f, scratch, y, share);
   }
 };
 

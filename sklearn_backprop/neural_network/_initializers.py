@@ -61,20 +61,26 @@ INITIALIZERS: dict[str, Draw] = {
 INIT_ALIASES = {"xavier": "xavier_uniform", "he": "he_normal"}
 
 
-def _automatic(piece: Piece) -> str:
+_HALF_OF_LECUN = _preset(0.5, "in", "normal")
+
+
+def _automatic(piece: Piece) -> Draw:
     """Pick the rule that keeps the variance of the signal.
 
     He's doubles the variance because the activation before the matrix halves it; none
-    stands before the first (He et al., 2015, section 2.2).
+    stands before the first (He et al., 2015, section 2.2). That one starts with half
+    the variance, for networks then predict new rows better (docs/design.md).
     """
     rule = ACTIVATIONS[piece.activation]
-    return "lecun_normal" if piece.start == 0 and rule == "he_normal" else rule
+    is_first_of_relu = piece.start == 0 and rule == "he_normal"
+    return _HALF_OF_LECUN if is_first_of_relu else INITIALIZERS[rule]
 
 
 def _initializer_of(piece: Piece, init: str) -> Draw:
     """Find the rule of a weight matrix."""
-    name = _automatic(piece) if init == "auto" else init
-    return INITIALIZERS[INIT_ALIASES.get(name, name)]
+    if init == "auto":
+        return _automatic(piece)
+    return INITIALIZERS[INIT_ALIASES.get(init, init)]
 
 
 def draw_parameters(

@@ -676,10 +676,10 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
     init : str, default="auto"
         How weight matrices start; biases start at zero. "auto" takes He's rule for
         the relu family, Xavier's for "tanh" and "logistic", and LeCun's for "selu",
-        "identity", the output layer and the first layer of a relu net, which no relu
-        stands before. Otherwise one of "xavier_uniform" (alias "xavier"),
-        "xavier_normal", "he_normal" (alias "he"), "he_uniform", "lecun_normal",
-        "lecun_uniform", "orthogonal" and "zeros".
+        "identity" and the output layer; the first layer of a relu net, which no relu
+        stands before, starts with half of LeCun's variance. Otherwise one of
+        "xavier_uniform" (alias "xavier"), "xavier_normal", "he_normal" (alias "he"),
+        "he_uniform", "lecun_normal", "lecun_uniform", "orthogonal" and "zeros".
     init_scale : float, default=1.0
         Multiplies the standard deviation of every starting weight matrix: shows what
         too large or too small does.
@@ -1058,10 +1058,10 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
     init : str, default="auto"
         How weight matrices start; biases start at zero. "auto" takes He's rule for
         the relu family, Xavier's for "tanh" and "logistic", and LeCun's for "selu",
-        "identity", the output layer and the first layer of a relu net, which no relu
-        stands before. Otherwise one of "xavier_uniform" (alias "xavier"),
-        "xavier_normal", "he_normal" (alias "he"), "he_uniform", "lecun_normal",
-        "lecun_uniform", "orthogonal" and "zeros".
+        "identity" and the output layer; the first layer of a relu net, which no relu
+        stands before, starts with half of LeCun's variance. Otherwise one of
+        "xavier_uniform" (alias "xavier"), "xavier_normal", "he_normal" (alias "he"),
+        "he_uniform", "lecun_normal", "lecun_uniform", "orthogonal" and "zeros".
     init_scale : float, default=1.0
         Multiplies the standard deviation of every starting weight matrix: shows what
         too large or too small does.

@@ -149,8 +149,12 @@ def test_auto_follows_the_activation(activation):
     theta = draw_parameters(architecture, "auto", 1.0, np.random.RandomState(0), FLOAT)
     first, hidden, output = architecture.views("W", theta)
     rule = ACTIVATIONS[activation]
-    average = rule == "xavier_uniform"
-    assert_allclose(first.var(), VARIANCE[rule] if average else 1 / N_OUT, rtol=0.03)
+    of_first = {
+        "xavier_uniform": VARIANCE["xavier_uniform"],  # of N_OUT and N_IN, too
+        "lecun_normal": 1 / N_OUT,
+        "he_normal": 0.5 / N_OUT,
+    }
+    assert_allclose(first.var(), of_first[rule], rtol=0.03)
     assert_allclose(hidden.var(), VARIANCE[rule], rtol=0.02)
     assert_allclose(output.var(), 1 / N_OUT, rtol=0.03)
 
