@@ -243,38 +243,30 @@ SKB_CLONES void add_row(Matrix<T> y, const T* b) {
 // Sums over so many lanes vectorise.
 constexpr Index kLanes = 16;
 
-// Sums of squares over blocks, each with sums held in four packs.
-constexpr Index kSumBlock = 1024;
-
+// The sum of squares of a block, in two packs.
 template <typename T>
-SKB_INLINE void add_squares(const T* x, Pack<T>& sums) {
-  const Pack<T> pack = *reinterpret_cast<const Pack<T>*>(x);
-  sums += pack * pack;
-}
+struct SquareSum {
+  static constexpr Index width = 32 / sizeof(T);
+  Pack<T> first = {}, second = {};
 
-template <typename T>
-SKB_INLINE double block_sum_of_squares(const T* x, Index n) {
-  constexpr Index width = 32 / sizeof(T);
-  Pack<T> first = {}, second = {}, third = {}, fourth = {};
-  Index i = 0;
-  for (const Index end = n - n % (4 * width); i < end; i += 4 * width) {
-    add_squares<T>(x + i, first);
-    add_squares<T>(x + i + width, second);
-    add_squares<T>(x + i + 2 * width, third);
-    add_squares<T>(x + i + 3 * width, fourth);
+  SKB_INLINE void add(const T* x) {
+    const Pack<T> a = *reinterpret_cast<const Pack<T>*>(x);
+    const Pack<T> b = *reinterpret_cast<const Pack<T>*>(x + width);
+    first += a * a;
+    second += b * b;
   }
-  for (const Index end = n - n % width; i < end; i += width) {
-    add_squares<T>(x + i, first);
+  // With the elements from `i` to `n`, which fill no two packs.
+  SKB_INLINE double total(const T* x, Index i, Index n) const {
+    const Pack<T> both = first + second;
+    double sum[width];
+    for (Index l = 0; l < width; ++l) sum[l] = double(both[l]);
+    for (Index half = width / 2; half > 0; half /= 2) {  // few additions in a row
+      for (Index l = 0; l < half; ++l) sum[l] += sum[l + half];
+    }
+    for (; i < n; ++i) sum[0] += double(x[i]) * double(x[i]);
+    return sum[0];
   }
-  first = (first + second) + (third + fourth);
-  double sum[width];
-  for (Index l = 0; l < width; ++l) sum[l] = double(first[l]);
-  for (Index half = width / 2; half > 0; half /= 2) {  // few additions in a row
-    for (Index l = 0; l < half; ++l) sum[l] += sum[l + half];
-  }
-  for (; i < n; ++i) sum[0] += double(x[i]) * double(x[i]);
-  return sum[0];
-}
+};
 
 template <typename T>
 SKB_INLINE double careful_sum_of_squares(const T* x, Index n) {
@@ -287,31 +279,48 @@ SKB_INLINE double careful_sum_of_squares(const T* x, Index n) {
   return std::accumulate(sum, sum + kLanes, 0.0);
 }
 
-// NaN or infinite only if some element is, or the sum is beyond double's range. Squares
-// of float overflow, and vanish, long before: then the block is summed in double.
+// Squares of float overflow, and vanish, long before double's: a block that may have is
+// summed again in double.
 template <typename T>
-SKB_INLINE double inline_sum_of_squares(const T* x, Index n) {
+SKB_INLINE double checked(double sum, const T* x, Index n) {
+  const bool is_safe = sum > 1e-25 && sum < 1e38;
+  return is_safe ? sum : careful_sum_of_squares(x, n);
+}
+
+constexpr Index kSumBlock = 1024;
+
+// NaN or infinite only if some element is, or the sum is beyond double's range.
+template <typename T>
+SKB_CLONES double sum_of_squares(const T* x, Index n) {
+  constexpr Index width = SquareSum<T>::width;
   double total = 0;
-  for (Index begin = 0; begin < n; begin += kSumBlock) {
-    const Index count = n - begin < kSumBlock ? n - begin : kSumBlock;
-    double sum = block_sum_of_squares(x + begin, count);
-    const bool is_safe = sum > 1e-25 && sum < 1e38;
-    if (!is_safe) sum = careful_sum_of_squares(x + begin, count);
-    total += sum;
+  for (; n > 0; x += kSumBlock, n -= kSumBlock) {
+    const Index count = n < kSumBlock ? n : kSumBlock;
+    SquareSum<T> sum;
+    Index i = 0;
+    for (; i + 2 * width <= count; i += 2 * width) sum.add(x + i);
+    total += checked(sum.total(x, i, count), x, count);
   }
   return total;
 }
 
-template <typename T>
-SKB_CLONES double sum_of_squares(const T* x, Index n) {
-  return inline_sum_of_squares(x, n);
-}
-
-// |a| / |b|; 0 where a is zero
+// |a| / |b|; 0 where a is zero. Both at once, so that neither sum waits for itself.
 template <typename T>
 SKB_CLONES double ratio_of_norms(const T* a, const T* b, Index n) {
-  const double squares = inline_sum_of_squares(a, n);
-  return squares > 0 ? std::sqrt(squares / inline_sum_of_squares(b, n)) : 0.0;
+  constexpr Index width = SquareSum<T>::width;
+  double a_total = 0, b_total = 0;
+  for (; n > 0; a += kSumBlock, b += kSumBlock, n -= kSumBlock) {
+    const Index count = n < kSumBlock ? n : kSumBlock;
+    SquareSum<T> a_sum, b_sum;
+    Index i = 0;
+    for (; i + 2 * width <= count; i += 2 * width) {
+      a_sum.add(a + i);
+      b_sum.add(b + i);
+    }
+    a_total += checked(a_sum.total(a, i, count), a, count);
+    b_total += checked(b_sum.total(b, i, count), b, count);
+  }
+  return a_total > 0 ? std::sqrt(a_total / b_total) : 0.0;
 }
 
 }  // namespace sklearn_backprop

@@ -72,8 +72,8 @@ def test_he_trains_thirty_relu_layers_where_xavier_stalls(digits, seed):
 def starting_power(depth, activation):
     """Mean square of the starting outputs, the input's being 1.
 
-    A relu net's first layer makes half of it. The output layer starts by LeCun's rule, so that its outputs have the mean square
-    of the residual stream.
+    A relu net's first layer makes half of it. The output layer starts by LeCun's rule,
+    so that its outputs have the mean square of the residual stream.
     """
     X = np.random.default_rng(0).standard_normal((200, 64))
     powers = []
