@@ -45,12 +45,12 @@ def train(clip) -> BackpropMLPClassifier:
     model = BackpropMLPClassifier(
         (64,) * 10,
         solver="sgd",
-        learning_rate_init=0.1,
+        learning_rate_init=0.07,
         clip=clip,
         batch_size=64,
         max_iter=30,
         track_gradients="batch",
-        random_state=0,
+        random_state=3,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # few epochs are meant

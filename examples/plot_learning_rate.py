@@ -7,7 +7,7 @@ Left: one short training in which the learning rate rises from mini-batch to min
 (Smith, 2017). Where the loss falls fastest is a good rate to begin with.
 
 Right: what full trainings make of three rates. A hundredth of the suggestion learns
-too slowly, the suggestion learns, and fifty times as much does not settle.
+too slowly, the suggestion learns, and fifty times as much stays far above it.
 
 Run it as ``python examples/plot_learning_rate.py [--output PICTURE.png]``.
 """
