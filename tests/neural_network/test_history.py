@@ -107,6 +107,24 @@ def test_units_by_hand():
     assert_array_equal(history["saturated_fraction"], [[2 / 3, np.nan]])
 
 
+@pytest.mark.parametrize("row", range(10, 20))
+def test_one_row_of_any_batch_brings_the_last_unit_to_life(row):
+    """Units 1 to 15 see the first feature, unit 16 the second: zero but in one row."""
+    model = BackpropMLPRegressor(
+        (16,), solver="sgd", learning_rate_init=1e-9, max_iter=1, batch_size=10,
+        shuffle=False, warm_start=True,
+    )  # fmt: skip
+    W = np.zeros((2, 16))
+    W[0, :15] = W[1, 15] = 1.0
+    X = np.column_stack([np.ones(20), np.zeros(20)])
+    model.coefs_, model.intercepts_ = [W, np.ones((16, 1))], [np.zeros(16), np.zeros(1)]
+    model.fit(X, X[:, 1])
+    X[row, 1] = 1.0
+    model.fit(X, X[:, 1])
+    dead = model.gradient_history_["dead_fraction"]
+    assert_array_equal(dead, [[1 / 16, np.nan], [0.0, np.nan]])
+
+
 # --------------------------------------------------------- the reference network
 @pytest.mark.parametrize("track", ["epoch", "batch"])
 @pytest.mark.parametrize("clip", [None, 0.05])
