@@ -41,15 +41,20 @@ struct SigmoidLink {
   }
 };
 
-// f - max f, so that the exponentials cannot overflow, row by row
+// shifted = f - max f, row by row, and f = exp(shifted), which cannot overflow; both
+// may take the same memory.
 template <typename T>
-void subtract_row_maximum(Matrix<T> f) {
+SKB_CLONES void shift_and_exponentiate(Matrix<T> f, T* shifted) {
   for (Index i = 0; i < f.rows; ++i) {
-    T* row = f.row(i);
+    const T* row = f.row(i);
     T maximum = row[0];
     for (Index k = 1; k < f.cols; ++k) maximum = row[k] > maximum ? row[k] : maximum;
-    for (Index k = 0; k < f.cols; ++k) row[k] -= maximum;
+    T* out = shifted + i * f.cols;
+    SKB_INDEPENDENT
+    for (Index k = 0; k < f.cols; ++k) out[k] = row[k] - maximum;
   }
+  SKB_INDEPENDENT
+  for (Index e = 0; e < f.rows * f.cols; ++e) f.data[e] = math::exp(shifted[e]);
 }
 
 template <typename T>
@@ -63,8 +68,7 @@ SKB_INLINE void divide_by_sum(T* row, Index n) {
 struct SoftmaxLink {
   template <typename T>
   static void apply(Matrix<T> f) {
-    subtract_row_maximum(f);
-    ExpLink::apply(f);
+    shift_and_exponentiate(f, f.data);
     for (Index i = 0; i < f.rows; ++i) divide_by_sum(f.row(i), f.cols);
   }
 };
@@ -274,9 +278,7 @@ class SoftmaxLoss : public Loss<T> {
   void apply_link(Matrix<T> f) const override { SoftmaxLink::apply(f); }
   double value_and_delta(Matrix<T> f, const T* y, const T* share,
                          T* scratch) const override {
-    subtract_row_maximum(f);
-    std::copy_n(f.data, f.rows * f.cols, scratch);
-    ExpLink::apply(f);
+    shift_and_exponentiate(f, scratch);
     return evaluate_rows<L, T>(f, scratch, y, share);
   }
 };
