@@ -13,6 +13,7 @@
 
 #include "activations.hpp"
 #include "counter_random.hpp"
+#include "norms.hpp"
 #include "products.hpp"
 #include "segments.hpp"
 #include "workspace.hpp"

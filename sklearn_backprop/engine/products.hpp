@@ -1,10 +1,7 @@
-// The three matrix products of a dense layer, on dense or CSR rows, and sums of
-// squares.
+// The three matrix products of a dense layer, on dense or CSR rows.
 #pragma once
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 #include "blas.hpp"
 #include "matrix.hpp"
@@ -238,89 +235,6 @@ SKB_CLONES void add_row(Matrix<T> y, const T* b) {
     SKB_INDEPENDENT
     for (Index j = 0; j < y.cols; ++j) out[j] += b[j];
   }
-}
-
-// Sums over so many lanes vectorise.
-constexpr Index kLanes = 16;
-
-// The sum of squares of a block, in two packs.
-template <typename T>
-struct SquareSum {
-  static constexpr Index width = 32 / sizeof(T);
-  Pack<T> first = {}, second = {};
-
-  SKB_INLINE void add(const T* x) {
-    const Pack<T> a = *reinterpret_cast<const Pack<T>*>(x);
-    const Pack<T> b = *reinterpret_cast<const Pack<T>*>(x + width);
-    first += a * a;
-    second += b * b;
-  }
-  // With the elements from `i` to `n`, which fill no two packs.
-  SKB_INLINE double total(const T* x, Index i, Index n) const {
-    const Pack<T> both = first + second;
-    double sum[width];
-    for (Index l = 0; l < width; ++l) sum[l] = double(both[l]);
-    for (Index half = width / 2; half > 0; half /= 2) {  // few additions in a row
-      for (Index l = 0; l < half; ++l) sum[l] += sum[l + half];
-    }
-    for (; i < n; ++i) sum[0] += double(x[i]) * double(x[i]);
-    return sum[0];
-  }
-};
-
-template <typename T>
-SKB_INLINE double careful_sum_of_squares(const T* x, Index n) {
-  double sum[kLanes] = {};
-  Index i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (Index l = 0; l < kLanes; ++l) sum[l] += double(x[i + l]) * double(x[i + l]);
-  }
-  for (; i < n; ++i) sum[0] += double(x[i]) * double(x[i]);
-  return std::accumulate(sum, sum + kLanes, 0.0);
-}
-
-// Squares of float overflow, and vanish, long before double's: a block that may have is
-// summed again in double.
-template <typename T>
-SKB_INLINE double checked(double sum, const T* x, Index n) {
-  const bool is_safe = sum > 1e-25 && sum < 1e38;
-  return is_safe ? sum : careful_sum_of_squares(x, n);
-}
-
-constexpr Index kSumBlock = 1024;
-
-// NaN or infinite only if some element is, or the sum is beyond double's range.
-template <typename T>
-SKB_CLONES double sum_of_squares(const T* x, Index n) {
-  constexpr Index width = SquareSum<T>::width;
-  double total = 0;
-  for (; n > 0; x += kSumBlock, n -= kSumBlock) {
-    const Index count = n < kSumBlock ? n : kSumBlock;
-    SquareSum<T> sum;
-    Index i = 0;
-    for (; i + 2 * width <= count; i += 2 * width) sum.add(x + i);
-    total += checked(sum.total(x, i, count), x, count);
-  }
-  return total;
-}
-
-// |a| / |b|; 0 where a is zero. Both at once, so that neither sum waits for itself.
-template <typename T>
-SKB_CLONES double ratio_of_norms(const T* a, const T* b, Index n) {
-  constexpr Index width = SquareSum<T>::width;
-  double a_total = 0, b_total = 0;
-  for (; n > 0; a += kSumBlock, b += kSumBlock, n -= kSumBlock) {
-    const Index count = n < kSumBlock ? n : kSumBlock;
-    SquareSum<T> a_sum, b_sum;
-    Index i = 0;
-    for (; i + 2 * width <= count; i += 2 * width) {
-      a_sum.add(a + i);
-      b_sum.add(b + i);
-    }
-    a_total += checked(a_sum.total(a, i, count), a, count);
-    b_total += checked(b_sum.total(b, i, count), b, count);
-  }
-  return a_total > 0 ? std::sqrt(a_total / b_total) : 0.0;
 }
 
 }  // namespace sklearn_backprop

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "layers.hpp"
+#include "norms.hpp"
 
 namespace sklearn_backprop {
 

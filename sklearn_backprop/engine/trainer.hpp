@@ -12,6 +12,7 @@
 
 #include "clipping.hpp"
 #include "network.hpp"
+#include "norms.hpp"
 #include "optimizers.hpp"
 #include "recorder.hpp"
 
