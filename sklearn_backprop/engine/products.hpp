@@ -5,113 +5,30 @@
 
 #include "blas.hpp"
 #include "matrix.hpp"
+#include "small_products.hpp"
 
 namespace sklearn_backprop {
-
-// One block of C = A B + beta C with its sums held in registers: n_rows rows by n_packs
-// packs, the second of which begins `second` columns behind the first. A is read with
-// two strides, so that it may be a transpose.
-template <int n_rows, int n_packs, typename T>
-SKB_INLINE void product_block(Index k, const T* a, Index a_row, Index a_col, const T* b,
-                              Index ldb, Index second, T beta, T* c, Index ldc) {
-  Pack<T> sum[n_rows][n_packs] = {};
-  for (Index l = 0; l < k; ++l) {
-    for (int j = 0; j < n_packs; ++j) {
-      const Pack<T> b_l = *reinterpret_cast<const Pack<T>*>(b + l * ldb + j * second);
-      for (int i = 0; i < n_rows; ++i) sum[i][j] += a[i * a_row + l * a_col] * b_l;
-    }
-  }
-  for (int i = 0; i < n_rows; ++i) {
-    for (int j = 0; j < n_packs; ++j) {
-      auto* target = reinterpret_cast<Pack<T>*>(c + i * ldc + j * second);
-      *target = beta == T(0) ? sum[i][j] : sum[i][j] + beta * *target;
-    }
-  }
-}
-
-template <int n_packs, typename T>
-SKB_INLINE void product_columns(Index m, Index k, const T* a, Index a_row, Index a_col,
-                                const T* b, Index ldb, Index second, T beta, T* c,
-                                Index ldc) {
-  Index i = 0;
-  for (; i + 4 <= m; i += 4) {
-    product_block<4, n_packs>(k, a + i * a_row, a_row, a_col, b, ldb, second, beta,
-                              c + i * ldc, ldc);
-  }
-  for (; i < m; ++i) {
-    product_block<1, n_packs>(k, a + i * a_row, a_row, a_col, b, ldb, second, beta,
-                              c + i * ldc, ldc);
-  }
-}
-
-// C (m x n) = A (m x k) B (k x n) + beta C, by packs of columns. Where columns are left
-// over, the last pack overlaps the one before and writes the same values once more,
-// which beta forbids; few columns are summed one by one.
-template <typename T>
-SKB_CLONES void small_product(Index m, Index n, Index k, const T* a, Index a_row,
-                              Index a_col, const T* b, Index ldb, T beta, T* c,
-                              Index ldc) {
-  constexpr Index width = 32 / sizeof(T);
-  Index j = 0;
-  for (; j + 2 * width <= n; j += 2 * width) {
-    product_columns<2>(m, k, a, a_row, a_col, b + j, ldb, width, beta, c + j, ldc);
-  }
-  const bool may_overlap = beta == T(0) && n >= width;
-  if (n - j > width && may_overlap) {
-    product_columns<2>(m, k, a, a_row, a_col, b + j, ldb, n - j - width, beta, c + j,
-                       ldc);
-    return;
-  }
-  for (; j + width <= n; j += width) {
-    product_columns<1>(m, k, a, a_row, a_col, b + j, ldb, width, beta, c + j, ldc);
-  }
-  if (j < n && may_overlap) {
-    product_columns<1>(m, k, a, a_row, a_col, b + n - width, ldb, width, beta,
-                       c + n - width, ldc);
-    return;
-  }
-  for (; j < n; ++j) {
-    for (Index i = 0; i < m; ++i) {
-      T sum = T(0);
-      for (Index l = 0; l < k; ++l) sum += a[i * a_row + l * a_col] * b[l * ldb + j];
-      T& target = c[i * ldc + j];
-      target = beta == T(0) ? sum : sum + beta * target;
-    }
-  }
-}
-
-// y = X w for few, short rows
-template <typename T>
-SKB_CLONES void small_row_products(Matrix<const T> x, const T* w, Matrix<T> y) {
-  constexpr Index width = 32 / sizeof(T);
-  for (Index i = 0; i < x.rows; ++i) {
-    const T* row = x.row(i);
-    Pack<T> lanes = {};
-    Index l = 0;
-    for (; l + width <= x.cols; l += width) {
-      lanes += *reinterpret_cast<const Pack<T>*>(row + l) *
-               *reinterpret_cast<const Pack<T>*>(w + l);
-    }
-    T sum = T(0);
-    for (Index lane = 0; lane < width; ++lane) sum += lanes[lane];
-    for (; l < x.cols; ++l) sum += row[l] * w[l];
-    *y.row(i) = sum;
-  }
-}
 
 // So small that calling BLAS costs more than the product.
 inline bool is_tiny(Index m, Index n, Index k) { return m * n * k <= 8192; }
 
-// BLAS copies both factors before it multiplies, which pays for large products only.
-// That is so for its AVX2 kernels; those for AVX-512 take small factors as they are.
-// The limits are those of benchmarks on a processor of the former kind.
+// Whether C (m x n) = A (m x k) B is small enough to be summed in registers. BLAS's
+// kernels for AVX2 copy both factors first; those for AVX-512 take small ones as they
+// are. The limit is that of benchmarks on a processor of the former kind.
 template <typename T>
-bool is_small(Index m, Index n, Index k, T beta) {
-  constexpr Index width = 32 / sizeof(T);
-  const bool is_even = n % width == 0 || (n > width && beta == T(0));
-  constexpr Index worth_it = Index(1) << (sizeof(T) == sizeof(float) ? 21 : 18);
-  static const Index most = clones_use_avx2() ? worth_it : 0;
-  return is_tiny(m, n, k) || (is_even && m * n * k <= most);
+bool is_small(Index m, Index n, Index k) {
+  static const Index most = clones_use_avx2() ? Index(1) << 21 : 0;
+  return is_tiny(m, n, k) || (n >= kPackWidth<T> && m * n * k <= most);
+}
+
+// Whether C' (n x m) takes fewer packs than C (m x n), by so much that it pays to
+// scatter them: the sums of C' are over k.
+template <typename T>
+bool is_narrow(Index m, Index n, Index k) {
+  constexpr Index width = kPackWidth<T>;
+  const Index packs = (n + width - 1) / width * m;
+  const Index packs_of_transpose = (m + width - 1) / width * n;
+  return n < m && packs_of_transpose < packs && (k >= 64 || n < width);
 }
 
 // y = x W, with W (x.cols x y.cols)
@@ -130,9 +47,8 @@ void multiply(const Rows<T>& x, const T* W, Matrix<T> y) {
     }
   } else if (n == 1 && is_tiny(y.rows, n, k)) {
     small_row_products(x.dense, W, y);
-  } else if (is_small(y.rows, n, k, T(0))) {
-    small_product(y.rows, n, k, x.dense.data, x.dense.stride, Index(1), W, n, T(0),
-                  y.data, y.stride);
+  } else if (is_small<T>(y.rows, n, k)) {
+    small_product<T>(strided(x.dense), strided(W, k, n), T(0), strided(y));
   } else if (n == 1 && y.stride == 1) {
     blas::gemv('T', k, y.rows, T(1), x.dense.data, x.dense.stride, W, T(0), y.data);
   } else {
@@ -155,14 +71,14 @@ void multiply_transposed(const Rows<T>& x, Matrix<T> delta, T beta, T* dW) {
         for (Index j = 0; j < n; ++j) out[j] += value * d[j];
       });
     }
-  } else if (n == 1 && is_tiny(m, n, k)) {  // dW' = delta' x: one long row
-    small_product(Index(1), k, m, delta.data, Index(1), delta.stride, x.dense.data,
-                  x.dense.stride, beta, dW, k);
-  } else if (is_small(k, n, m, beta)) {
-    small_product(k, n, m, x.dense.data, Index(1), x.dense.stride, delta.data,
-                  delta.stride, beta, dW, n);
-  } else if (n == 1 && delta.stride == 1) {
+  } else if (n == 1 && delta.stride == 1 && !is_tiny(m, n, k)) {
     blas::gemv('N', k, m, T(1), x.dense.data, x.dense.stride, delta.data, beta, dW);
+  } else if (is_narrow<T>(k, n, m) && is_small<T>(n, k, m)) {  // dW' = delta' x
+    small_product<T>(strided(delta).transposed(), strided(x.dense), beta,
+                     strided(dW, k, n).transposed());
+  } else if (is_small<T>(k, n, m)) {
+    small_product<T>(strided(x.dense).transposed(), strided(delta), beta,
+                     strided(dW, k, n));
   } else {
     blas::gemm('N', 'T', n, k, m, T(1), delta.data, delta.stride, x.dense.data,
                x.dense.stride, beta, dW, n);
@@ -173,9 +89,9 @@ void multiply_transposed(const Rows<T>& x, Matrix<T> delta, T beta, T* dW) {
 template <typename T>
 void multiply_by_transpose(Matrix<T> delta, const T* W, Matrix<T> delta_x) {
   const Index n = delta.cols, k = delta_x.cols, m = delta.rows;
-  if (n == 1) {  // an outer product: W' is one row
-    small_product(m, k, Index(1), delta.data, delta.stride, Index(1), W, k, T(0),
-                  delta_x.data, delta_x.stride);
+  if (n == 1 || is_small<T>(m, k, n)) {
+    small_product<T>(strided(delta), strided(W, k, n).transposed(), T(0),
+                     strided(delta_x));
   } else {
     blas::gemm('T', 'N', k, m, n, T(1), W, n, delta.data, delta.stride, T(0),
                delta_x.data, delta_x.stride);

@@ -29,7 +29,10 @@ def two_dense_layers(n_in, width, n_out):
         (13, 3, 10, 9),  # packs that overlap
         (7, 30, 12, 17),
         (200, 64, 100, 10),  # more than a tiny product
-        (129, 31, 67, 3),
+        (129, 31, 67, 3),  # packs along the inputs
+        (1, 40, 9, 5),
+        (23, 1300, 20, 3),  # deeper than one panel
+        (1100, 1, 2100, 2),  # more rows than pass at once: gradients add up
         (300, 200, 150, 33),  # BLAS
     ],
 )
