@@ -166,19 +166,16 @@ struct SigmoidSquaredError {
 struct SoftmaxLogLoss {
   template <typename T>
   static SKB_INLINE T row(T* e, const T* shifted, const T* y, Index n, T share) {
-    T sum = T(0), total = T(0), loss = T(0);
+    T sum = T(0), total = T(0), dot = T(0);
     for (Index k = 0; k < n; ++k) {
       sum += e[k];
       total += y[k];
-    }
-    const T log_sum = std::log(sum);
-    for (Index k = 0; k < n; ++k) {
-      loss += y[k] != T(0) ? y[k] * (log_sum - shifted[k]) : T(0);
+      dot += y[k] != T(0) ? y[k] * shifted[k] : T(0);
     }
     const T scale = share * total / sum;
     SKB_INDEPENDENT
     for (Index k = 0; k < n; ++k) e[k] = scale * e[k] - share * y[k];
-    return loss;
+    return total * std::log(sum) - dot;
   }
 };
 
