@@ -169,39 +169,51 @@ SKB_INLINE bool is_moving(T z, T a) {
   return elementary::absolute(F::derivative(z, a)) >= T(1e-3);
 }
 
-// Looks down the columns of the few units that are not alive yet.
-template <typename F, typename T>
-void mark_last_alive(Matrix<const T> x, const T* b, Matrix<T> y, UnitCounts& counts) {
-  for (Index j = 0; j < y.cols; ++j) {
-    unsigned char& is_alive = counts.is_alive[static_cast<std::size_t>(j)];
-    for (Index i = 0; i < y.rows && !is_alive; ++i) {
-      is_alive = is_moving<F, T>(x.row(i)[j] + b[j], y.row(i)[j]) ? 1 : 0;
-    }
-  }
-  counts.n_alive =
-      std::accumulate(counts.is_alive.begin(), counts.is_alive.end(), Index(0));
-}
+constexpr Index kUnitsAtOnce = 8;
 
-// Marks units alive that some row lifts over the threshold, until few are left.
+// Marks those of `count` units alive that some row moves, and reads rows until all are.
 template <typename F, typename T>
-SKB_CLONES void mark_alive(Matrix<const T> x, const T* b, Matrix<T> y,
-                           UnitCounts& counts) {
-  constexpr Index rows_at_once = 8;
-  unsigned char* is_alive = counts.is_alive.data();
-  for (Index i = 0; i < y.rows && 8 * (y.cols - counts.n_alive) > y.cols;) {
-    const Index end = i + rows_at_once < y.rows ? i + rows_at_once : y.rows;
-    for (; i < end; ++i) {
+SKB_INLINE void mark_units(Matrix<const T> x, const T* b, Matrix<T> y, Index count,
+                           unsigned char* is_alive) {
+  constexpr Index rows_at_once = 32;
+  T n_moving[kUnitsAtOnce];
+  for (Index j = 0; j < count; ++j) n_moving[j] = T(is_alive[j]);
+  Index n_alive = 0;
+  for (Index i = 0; i < y.rows && n_alive < count;) {
+    for (const Index end = std::min(i + rows_at_once, y.rows); i < end; ++i) {
       const T* z = x.row(i);
       const T* a = y.row(i);
       SKB_INDEPENDENT
-      for (Index j = 0; j < y.cols; ++j) {
-        const bool moves = is_moving<F, T>(z[j] + b[j], a[j]);
-        is_alive[j] = static_cast<unsigned char>(is_alive[j] | (moves ? 1 : 0));
+      for (Index j = 0; j < count; ++j) {
+        n_moving[j] += is_moving<F, T>(z[j] + b[j], a[j]) ? T(1) : T(0);
       }
     }
-    counts.n_alive = 0;
-    for (Index j = 0; j < y.cols; ++j) counts.n_alive += is_alive[j];
+    n_alive = 0;
+    for (Index j = 0; j < count; ++j) n_alive += n_moving[j] > T(0) ? 1 : 0;
   }
+  for (Index j = 0; j < count; ++j) is_alive[j] = n_moving[j] > T(0) ? 1 : 0;
+}
+
+// The number of units alive, after these rows. Passes over blocks of units that are.
+template <typename F, typename T>
+SKB_CLONES Index mark_alive(Matrix<const T> x, const T* b, Matrix<T> y,
+                            unsigned char* is_alive) {
+  const Index n = y.cols;
+  const Index count = std::min(n, kUnitsAtOnce);
+  for (Index begin = 0; begin < n; begin += count) {
+    const Index j = std::min(begin, n - count);
+    if (std::find(is_alive + j, is_alive + j + count, 0) == is_alive + j + count) {
+      continue;
+    }
+    const auto z = x.columns(j, count);
+    const auto a = y.columns(j, count);
+    if (count == kUnitsAtOnce) {  // of a size that the compiler knows
+      mark_units<F, T>(z, b + j, a, kUnitsAtOnce, is_alive + j);
+    } else {
+      mark_units<F, T>(z, b + j, a, count, is_alive + j);
+    }
+  }
+  return std::accumulate(is_alive, is_alive + n, Index(0));
 }
 
 template <typename F, typename T>
@@ -263,8 +275,7 @@ class Activation : public Layer<T> {
     UnitCounts& counts = (*pass.unit_counts)[static_cast<std::size_t>(column_)];
     counts.is_alive.resize(static_cast<std::size_t>(width_));
     if (counts.n_alive < width_) {
-      mark_alive<F, T>(z, bias(pass), y, counts);
-      mark_last_alive<F, T>(z, bias(pass), y, counts);
+      counts.n_alive = mark_alive<F, T>(z, bias(pass), y, counts.is_alive.data());
     }
     counts.n_seen += double(y.rows * y.cols);
     if constexpr (F::bounded_slope > 0) counts.n_saturated += count_saturated<F>(y);

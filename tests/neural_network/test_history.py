@@ -107,22 +107,22 @@ def test_units_by_hand():
     assert_array_equal(history["saturated_fraction"], [[2 / 3, np.nan]])
 
 
-@pytest.mark.parametrize("row", range(10, 20))
-def test_one_row_of_any_batch_brings_the_last_unit_to_life(row):
-    """Units 1 to 15 see the first feature, unit 16 the second: zero but in one row."""
+@pytest.mark.parametrize("n_units", [1, 5, 8, 11, 16, 29])
+@pytest.mark.parametrize("activation", ["relu", "silu"])
+def test_a_unit_is_alive_that_one_row_of_any_batch_moves(n_units, activation):
+    """Unit j sees feature j, which is -1000 but in one row; for every third, always."""
+    rng = np.random.default_rng(n_units)
+    X = np.full((100, n_units), -1000.0)
+    moved = np.flatnonzero(np.arange(n_units) % 3)
+    X[rng.integers(100, size=len(moved)), moved] = 1.0
     model = BackpropMLPRegressor(
-        (16,), solver="sgd", learning_rate_init=1e-9, max_iter=1, batch_size=10,
-        shuffle=False, warm_start=True,
+        (n_units,), activation=activation, solver="sgd", learning_rate_init=1e-9,
+        max_iter=1, batch_size=50, shuffle=False, warm_start=True,
     )  # fmt: skip
-    W = np.zeros((2, 16))
-    W[0, :15] = W[1, 15] = 1.0
-    X = np.column_stack([np.ones(20), np.zeros(20)])
-    model.coefs_, model.intercepts_ = [W, np.ones((16, 1))], [np.zeros(16), np.zeros(1)]
-    model.fit(X, X[:, 1])
-    X[row, 1] = 1.0
-    model.fit(X, X[:, 1])
-    dead = model.gradient_history_["dead_fraction"]
-    assert_array_equal(dead, [[1 / 16, np.nan], [0.0, np.nan]])
+    model.coefs_ = [np.eye(n_units), np.ones((n_units, 1))]
+    model.intercepts_ = [np.zeros(n_units), np.zeros(1)]
+    dead = model.fit(X, X[:, 0]).gradient_history_["dead_fraction"]
+    assert_array_equal(dead, [[(n_units - len(moved)) / n_units, np.nan]])
 
 
 # --------------------------------------------------------- the reference network
