@@ -109,17 +109,14 @@ SKB_INLINE void product_rows(Index i, Strided<const T> a, Panel<T> b, T beta,
   }
 }
 
-// Copies some columns of B, with zeros behind them, into rows of two packs.
+// Copies the columns of B, and zeros up to `filled` columns, into rows of two packs.
 template <typename T>
-SKB_INLINE void copy_panel(Strided<const T> b, T* packs) {
+SKB_INLINE void copy_panel(Strided<const T> b, Index filled, T* packs) {
   constexpr Index width = 2 * kPackWidth<T>;
-  for (Index j = 0; j < width; ++j) {
-    if (j < b.cols) {
-      const T* column = b.data + j * b.col_stride;
-      for (Index l = 0; l < b.rows; ++l)
-        packs[l * width + j] = column[l * b.row_stride];
-    } else {
-      for (Index l = 0; l < b.rows; ++l) packs[l * width + j] = T(0);
+  for (Index j = 0; j < filled; ++j) {
+    const T* column = b.data + j * b.col_stride;
+    for (Index l = 0; l < b.rows; ++l) {
+      packs[l * width + j] = j < b.cols ? column[l * b.row_stride] : T(0);
     }
   }
 }
@@ -143,7 +140,7 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
     const bool is_pair = count > width;
     Panel<T> panel{b_j.data, b_j.row_stride, is_whole ? count - width : width};
     if (!is_whole || b.col_stride != 1) {
-      copy_panel(b_j, packs);
+      copy_panel(b_j, is_pair ? 2 * width : width, packs);
       panel.data = packs;
       panel.stride = 2 * width;
     }
