@@ -6,7 +6,7 @@ __all__ = ["DivergenceError", "VanishedTrainingWarning"]
 
 
 class DivergenceError(ValueError):
-    """Training left the finite numbers, or its step is too long to converge.
+    """Training left the finite numbers or is about to: its step is too long.
 
     The message names where it began and what to change. It derives from
     :class:`ValueError`, so that model selection counts a diverging candidate as failed

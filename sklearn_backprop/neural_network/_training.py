@@ -36,6 +36,9 @@ STOCHASTIC_SOLVERS: dict[str, tuple[str, ...]] = {
     "rmsprop": ("epsilon",),
 }
 SOLVERS = (*STOCHASTIC_SOLVERS, "lbfgs")
+# A loss so many times the first epoch's has run away: too long a step multiplies it by
+# as much in every epoch, and patience may end the fit before numbers overflow.
+_RUNAWAY = 1e6
 
 
 class Rows(NamedTuple):
@@ -155,6 +158,7 @@ class EpochLoop:
         self.total_weight = rows.total_weight
         self.trainer = self._make_trainer()
         self.n_epochs = 0
+        self.n_before = len(state.loss_curve)
         self.lines = ProgressLines()
         self.rate = settings.schedule.learning_rate_init
         state.validated = validation is not None
@@ -226,11 +230,27 @@ class EpochLoop:
         except KeyboardInterrupt:
             self.state.restore(before)
             raise
-        if epoch["status"] != "ok" or not np.isfinite(epoch["loss"]):
+        status = self._judge(epoch)
+        if status != "ok":
             self.state.restore(before)
-            self._remember({**epoch, "loss": np.nan})  # the sum ended in the middle
-            raise self._divergence(epoch)
+            # Where numbers end, so does the sum: in the middle.
+            loss = epoch["loss"] if status == "runaway" else np.nan
+            self._remember({**epoch, "loss": loss})
+            raise self._divergence(status, epoch["layer"])
         return epoch
+
+    def _judge(self, epoch) -> str:
+        """Name where finite numbers ended; "runaway" if they soon will; or "ok"."""
+        if epoch["status"] == "ok" and np.isfinite(epoch["loss"]):
+            bound = _RUNAWAY * max(1.0, abs(self.first_loss or epoch["loss"]))
+            return "runaway" if epoch["loss"] > bound else "ok"
+        return "loss" if epoch["status"] == "ok" else epoch["status"]
+
+    @property
+    def first_loss(self) -> float | None:
+        """Loss of the run's first epoch."""
+        curve = self.state.loss_curve
+        return curve[self.n_before] if len(curve) > self.n_before else None
 
     def _train(self, order, schedule):
         settings, state = self.settings, self.state
@@ -297,7 +317,7 @@ class EpochLoop:
         weights, n_threads = (state.theta, state.running), self.settings.n_threads
         loss = self.network.loss(*weights, *validation.rows, n_threads=n_threads)
         if not np.isfinite(loss):
-            raise self._divergence({"status": "validation", "layer": -1})
+            raise self._divergence("validation")
         outputs = self.network.predict(*weights, validation.rows.X, n_threads=n_threads)
         score = float(validation.score(outputs))
         state.validation_losses.append(loss)
@@ -331,16 +351,15 @@ class EpochLoop:
             print(line)
 
     # --- divergence
-    def _divergence(self, epoch) -> DivergenceError:
-        where = self.describe_layer(epoch["layer"]) if epoch["layer"] >= 0 else None
-        return DivergenceError(
-            divergence_message(
-                f"Training diverged in epoch {len(self.state.loss_curve)}",
-                epoch["status"],
-                where,
-                _remedies(self.settings, self.rows.X, self.rate),
-            )
-        )
+    def _divergence(self, status, layer=-1) -> DivergenceError:
+        curve = self.state.loss_curve
+        if status == "runaway":
+            what = f"the loss went from {self.first_loss:.3g} to {curve[-1]:.3g}"
+        else:
+            what = non_finite(status, self.describe_layer(layer) if layer >= 0 else "")
+        when = f"Training diverged in epoch {len(curve)}"
+        remedies = _remedies(self.settings, self.rows.X, self.rate)
+        return DivergenceError(divergence_message(when, what, remedies))
 
 
 def _root_mean_square(values) -> float:
@@ -352,18 +371,22 @@ NON_FINITE = {
     "loss": "the loss",
     "gradient": "the gradient",
     "validation": "the loss of the validation set",
-    "ok": "the loss",
 }
 
 
-def divergence_message(when: str, status: str, where: str | None, remedies: list[str]):
-    """Say when and where finite numbers ended, and what to change."""
+def non_finite(status: str, where: str = "") -> str:
+    """Say what is not finite, and where that began."""
     place = f", beginning in {where}" if where else ""
     return (
-        f"{when}: {NON_FINITE[status]} became infinite or NaN{place}. Solver produced "
+        f"{NON_FINITE[status]} became infinite or NaN{place}. Solver produced "
         "non-finite parameter weights. The input data may contain large values and "
-        f"need to be preprocessed. Remedy: {'; or '.join(remedies)}."
+        "need to be preprocessed"
     )
+
+
+def divergence_message(when: str, what: str, remedies: list[str]) -> str:
+    """Say when training diverged, by what one sees it, and what to change."""
+    return f"{when}: {what}. Remedy: {'; or '.join(remedies)}."
 
 
 def _largest(X) -> float:
@@ -504,8 +527,7 @@ class LbfgsRun:
         return DivergenceError(
             divergence_message(
                 f"Training diverged in iteration {iteration} of lbfgs",
-                "loss",
-                None,
+                non_finite("loss"),
                 [f"scale X, whose largest value is {largest:.3g}, with StandardScaler"],
             )
         )

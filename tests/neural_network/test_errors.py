@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
@@ -99,10 +99,10 @@ def test_partial_fit_hides_where_it_cannot_work():
 
 
 # ------------------------------------------------------------------- divergence
-def diverging(**settings):
+def diverging(learning_rate_init=1e120, **settings):
     return BackpropMLPRegressor(
-        (20, 20), activation="identity", solver="sgd", learning_rate_init=1.0,
-        random_state=0, **settings,
+        (20, 20), activation="identity", solver="sgd", random_state=0,
+        learning_rate_init=learning_rate_init, **settings,
     )  # fmt: skip
 
 
@@ -114,13 +114,40 @@ def test_divergence_stops_where_it_happens(early_stopping):
     epoch = len(model.loss_curve_)
     message = str(error.value)
     assert f"diverged in epoch {epoch}:" in message
-    assert early_stopping or "beginning in the output layer" in message
+    assert early_stopping or "beginning in hidden layer 2 of 2" in message
     assert "Solver produced non-finite parameter weights" in message
-    assert "lower learning_rate_init (the last rate was 1)" in message
+    assert "lower learning_rate_init (the last rate was 1e+120)" in message
     assert "clip=1.0" in message
     assert len(model.gradient_history_["global_norm"]) in (epoch - 1, epoch)
     assert np.isfinite(model.loss_curve_[:-1]).all()
     assert np.isfinite(model.coefs_[0]).all()
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("rate", [3.0, 10.0])
+def test_a_loss_that_runs_away_is_divergence_too(rate, activation, early_stopping):
+    """Patience would end these fits with finite weights, and scores of -1e+30."""
+    diabetes, progression = load_diabetes(return_X_y=True)
+    model = BackpropMLPRegressor(
+        activation=activation, solver="sgd", learning_rate_init=rate, random_state=0,
+        early_stopping=early_stopping,
+    )  # fmt: skip
+    with pytest.raises(DivergenceError, match="lower learning_rate_init") as error:
+        model.fit(diabetes, progression)
+    *curve, last = model.loss_curve_
+    where = f"in epoch {len(curve) + 1}"
+    what = f"the loss went from {curve[0]:.3g} to {last:.3g}"
+    assert f"{where}: {what}." in str(error.value)
+    assert max(curve) <= 1e6 * curve[0] < last < np.inf
+    assert np.isfinite(model.coefs_[0]).all()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_new_rows_of_another_scale_are_no_divergence():
+    model = BackpropMLPRegressor((3,), random_state=0).partial_fit(X, 0.0 * Y)
+    model.partial_fit(X, 1e9 * Y)
+    model.set_params(warm_start=True, max_iter=2).fit(X, 1e12 * Y)
 
 
 def test_the_remedy_names_large_inputs():
@@ -129,7 +156,7 @@ def test_the_remedy_names_large_inputs():
 
 
 def test_the_remedy_of_divergence_works():
-    model = diverging(clip=1.0).set_params(learning_rate_init=0.01)
+    model = diverging(0.01, clip=1.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         assert model.fit(X, Y).score(X, Y) > 0.8
