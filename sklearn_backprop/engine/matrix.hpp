@@ -1,5 +1,5 @@
-// Views of row-major matrices, and of the rows that a layer reads: dense, or CSR in the
-// first layer.
+// Views of matrices, row-major or of any strides, and of the rows that a layer reads:
+// dense, or CSR in the first layer.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,37 @@ struct Matrix {
     return {data + first * stride, count, cols, stride};
   }
 };
+
+// A matrix with any two strides, so that it may be a transpose.
+template <typename T>
+struct Strided {
+  T* data = nullptr;
+  Index rows = 0;
+  Index cols = 0;
+  Index row_stride = 0;
+  Index col_stride = 1;
+
+  operator Strided<const T>() const {
+    return {data, rows, cols, row_stride, col_stride};
+  }
+  Strided transposed() const { return {data, cols, rows, col_stride, row_stride}; }
+  Strided block(Index first, Index count) const {
+    return {data + first * row_stride, count, cols, row_stride, col_stride};
+  }
+  Strided columns(Index first, Index count) const {
+    return {data + first * col_stride, rows, count, row_stride, col_stride};
+  }
+};
+
+template <typename T>
+Strided<T> strided(T* data, Index rows, Index cols) {
+  return {data, rows, cols, cols, 1};
+}
+
+template <typename T>
+Strided<T> strided(Matrix<T> m) {
+  return {m.data, m.rows, m.cols, m.stride, 1};
+}
 
 // A CSR matrix whose indices have 32 or 64 bits.
 template <typename T>
