@@ -143,6 +143,21 @@ def test_a_loss_that_runs_away_is_divergence_too(rate, activation, early_stoppin
     assert np.isfinite(model.coefs_[0]).all()
 
 
+def test_noise_above_an_exact_start_has_not_run_away():
+    """The first epoch's loss is the square of a rounding error."""
+    model = BackpropMLPRegressor(
+        (1,), activation="identity", solver="sgd", learning_rate_init=3.0,
+        warm_start=True, alpha=0.0, n_iter_no_change=1000, max_iter=1000,
+    )  # fmt: skip
+    x = np.linspace(-1, 1, 20)[:, None]
+    model.coefs_ = [np.array([[0.1]]), np.array([[0.3]])]
+    model.intercepts_ = [np.zeros(1), np.zeros(1)]
+    with pytest.raises(DivergenceError, match="the loss went from"):
+        model.fit(x, (1 + 1e-10) * 0.03 * x[:, 0])
+    assert model.loss_curve_[0] < 1e-15
+    assert model.loss_curve_[-1] > 1e6
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_new_rows_of_another_scale_are_no_divergence():
     model = BackpropMLPRegressor((3,), random_state=0).partial_fit(X, 0.0 * Y)
