@@ -4,6 +4,7 @@ The engine shares rows out over its own threads, so each of its BLAS calls must 
 on the thread that makes it.
 """
 
+import os
 import threading
 from functools import cache
 from typing import Any
@@ -16,9 +17,34 @@ from .engine import _engine
 __all__ = ["allowed_threads", "single_threaded_blas"]
 
 
+class _Fork:
+    """Whether this process is a fork of one that had imported the package.
+
+    OpenMP's threads do not survive a fork, but its record of them does: a second thread
+    that is asked for in the child is waited for without end.
+    """
+
+    def __init__(self):
+        self.is_child = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin_child)
+
+    def _begin_child(self):
+        self.is_child = True
+        single_threaded_blas.forget()
+
+
+_fork = _Fork()
+
+
 def allowed_threads() -> int:
-    """Threads that OMP_NUM_THREADS, threadpoolctl and the machine allow."""
-    return _openmp_effective_n_threads() if _engine.openmp else 1
+    """Threads that OMP_NUM_THREADS, threadpoolctl and the machine allow.
+
+    One in a forked process.
+    """
+    if _fork.is_child or not _engine.openmp:
+        return 1
+    return _openmp_effective_n_threads()
 
 
 @cache
@@ -34,9 +60,16 @@ class _SingleThreadedBlas:
     """
 
     def __init__(self):
+        self._limiter: Any = None
+        self.forget()
+
+    def forget(self):
+        """Begin anew in a forked process, where the threads inside do not go on."""
         self._lock = threading.Lock()
         self._n_inside = 0
-        self._limiter: Any = None
+        if self._limiter is not None:
+            self._limiter.restore_original_limits()
+            self._limiter = None
 
     def __enter__(self):
         with self._lock:
@@ -49,6 +82,7 @@ class _SingleThreadedBlas:
             self._n_inside -= 1
             if self._n_inside == 0:
                 self._limiter.restore_original_limits()
+                self._limiter = None
 
 
 single_threaded_blas = _SingleThreadedBlas()

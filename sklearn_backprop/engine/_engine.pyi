@@ -385,6 +385,7 @@ class DenseCost(Cost):
         center: _Float64,
         scale: _Float64,
         has_intercept: bool,
+        n_threads: int,
     ) -> None: ...
 
 class SparseCost(Cost):
@@ -401,6 +402,7 @@ class SparseCost(Cost):
         center: _Float64,
         scale: _Float64,
         has_intercept: bool,
+        n_threads: int,
     ) -> None: ...
 
 class Status(Enum):

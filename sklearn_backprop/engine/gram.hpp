@@ -9,7 +9,6 @@
 
 #include "blas.hpp"
 #include "rows.hpp"
-#include "threads.hpp"
 
 namespace sklearn_backprop::gram {
 
@@ -24,8 +23,8 @@ inline Index rows_per_block(Index width) {
 template <typename T>
 class BlockWriter {
  public:
-  BlockWriter(const Rows<T>& x, const Rows<double>& y, const double* weight,
-              const double* shift)
+  BlockWriter(const StridedRows<T>& x, const StridedRows<double>& y,
+              const double* weight, const double* shift)
       : x_(x),
         y_(y),
         weight_(weight),
@@ -61,7 +60,8 @@ class BlockWriter {
   }
 
   template <typename U>
-  static void copy_row(const Rows<U>& rows, Index i, const double* shift, double* out) {
+  static void copy_row(const StridedRows<U>& rows, Index i, const double* shift,
+                       double* out) {
     const U* row = rows.row(i);
     if (rows.col_stride == 1) {
       for (Index j = 0; j < rows.n_cols; ++j)
@@ -79,7 +79,7 @@ class BlockWriter {
   }
 
   template <typename U>
-  static void copy_columns(const Rows<U>& rows, Index begin, Index count,
+  static void copy_columns(const StridedRows<U>& rows, Index begin, Index count,
                            const double* shift, double* out) {
     for (Index j = 0; j < rows.n_cols; ++j, out += count) {
       for (Index i = 0; i < count; ++i) out[i] = rows(begin + i, j) - shift[j];
@@ -95,8 +95,8 @@ class BlockWriter {
     }
   }
 
-  Rows<T> x_;
-  Rows<double> y_;
+  StridedRows<T> x_;
+  StridedRows<double> y_;
   const double* weight_;
   const double* shift_x_;
   const double* shift_y_;
@@ -122,8 +122,9 @@ void accumulate(BlockWriter<T> writer, Index begin, Index end, double* gram) {
 // gram (width x width, zeroed by the caller) += A'A; rows shared out over `n_threads`.
 // The shares and the order of their sum depend on nothing but n_threads.
 template <typename T>
-void accumulate_shared(const Rows<T>& x, const Rows<double>& y, const double* weight,
-                       const double* shift, int n_threads, double* gram) {
+void accumulate_shared(const StridedRows<T>& x, const StridedRows<double>& y,
+                       const double* weight, const double* shift, int n_threads,
+                       double* gram) {
   const BlockWriter<T> writer(x, y, weight, shift);
   const std::size_t size = static_cast<std::size_t>(writer.width() * writer.width());
   std::vector<double> partial(size * static_cast<std::size_t>(n_threads - 1), 0.0);

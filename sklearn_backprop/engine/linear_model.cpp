@@ -35,12 +35,12 @@ void require(bool condition, const char* message) {
 }
 
 template <typename T, typename Array>
-Rows<T> rows_of(const Array& array) {
+StridedRows<T> rows_of(const Array& array) {
   return {static_cast<const T*>(array.data()), extent(array.shape(0)),
           extent(array.shape(1)), array.stride(0), array.stride(1)};
 }
 
-// Calls `use` with the data as Rows<double> or Rows<float>.
+// Calls `use` with the data as StridedRows<double> or StridedRows<float>.
 template <typename Use>
 void with_rows(const Data& data, Use&& use) {
   if (data.dtype() == nb::dtype<double>()) {
@@ -156,10 +156,10 @@ using DataCost = quadratic::DataCost<M>;
 template <typename M>
 void construct_data_cost(DataCost<M>* self, const M& x, const Matrix& y,
                          const Vector& share, const Vector& center, const Vector& scale,
-                         bool has_intercept) {
+                         bool has_intercept, int n_threads) {
   check_data_cost(x, y, share, center, scale);
   new (self) DataCost<M>(x, y.data(), share.data(), center.data(), scale.data(),
-                         extent(y.shape(1)), has_intercept);
+                         extent(y.shape(1)), has_intercept, n_threads);
 }
 
 descent::Schedule schedule_of(const std::string& name) {
@@ -203,30 +203,32 @@ void bind_costs(nb::module_& m) {
           "__init__",
           [](DataCost<quadratic::DenseRows>* self, const Matrix& x, const Matrix& y,
              const Vector& share, const Vector& center, const Vector& scale,
-             bool has_intercept) {
+             bool has_intercept, int n_threads) {
             const quadratic::DenseRows matrix{x.data(), extent(x.shape(0)),
                                               extent(x.shape(1))};
-            construct_data_cost(self, matrix, y, share, center, scale, has_intercept);
+            construct_data_cost(self, matrix, y, share, center, scale, has_intercept,
+                                n_threads);
           },
           "x"_a, "y"_a, "share"_a, "center"_a, "scale"_a, "has_intercept"_a,
-          nb::keep_alive<1, 2>());
+          "n_threads"_a, nb::keep_alive<1, 2>());
   nb::class_<DataCost<quadratic::SparseRows>, quadratic::Cost>(m, "SparseCost")
       .def(
           "__init__",
           [](DataCost<quadratic::SparseRows>* self, const Vector& data,
              const Indices& indices, const Indices& indptr, std::size_t n_features,
              const Matrix& y, const Vector& share, const Vector& center,
-             const Vector& scale, bool has_intercept) {
+             const Vector& scale, bool has_intercept, int n_threads) {
             require(indptr.shape(0) >= 1 && indices.shape(0) == data.shape(0),
                     "indices and data must have the same length.");
             const quadratic::SparseRows matrix{
                 data.data(), indices.data(), indptr.data(), extent(indptr.shape(0)) - 1,
                 extent(n_features)};
-            construct_data_cost(self, matrix, y, share, center, scale, has_intercept);
+            construct_data_cost(self, matrix, y, share, center, scale, has_intercept,
+                                n_threads);
           },
           "data"_a, "indices"_a, "indptr"_a, "n_features"_a, "y"_a, "share"_a,
-          "center"_a, "scale"_a, "has_intercept"_a, nb::keep_alive<1, 2>(),
-          nb::keep_alive<1, 3>(), nb::keep_alive<1, 4>());
+          "center"_a, "scale"_a, "has_intercept"_a, "n_threads"_a,
+          nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>(), nb::keep_alive<1, 4>());
 }
 
 void construct_descent(descent::Descent* self, quadratic::Cost& cost,

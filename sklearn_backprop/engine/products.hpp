@@ -98,7 +98,7 @@ void multiply_by_transpose(Matrix<T> delta, const T* W, Matrix<T> delta_x) {
   }
 }
 
-// y += x, or y = x where y is fresh
+// y = x, sparse rows filled with zeros
 template <typename T>
 void copy_rows(const Rows<T>& x, Matrix<T> y) {
   for (Index i = 0; i < y.rows; ++i) {

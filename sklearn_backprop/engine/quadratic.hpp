@@ -9,7 +9,6 @@
 #include "blas.hpp"
 #include "rows.hpp"
 #include "simd.hpp"
-#include "threads.hpp"
 
 namespace sklearn_backprop::quadratic {
 
@@ -122,7 +121,7 @@ class DataCost final : public Cost {
  public:
   // y (n_rows x n_targets); share (n_rows) = w/W; center, scale (n_cols).
   DataCost(RowsOf x, const double* y, const double* share, const double* center,
-           const double* scale, Index n_targets, bool has_intercept)
+           const double* scale, Index n_targets, bool has_intercept, int n_threads)
       : x_(x),
         y_(y, y + x.n_rows * n_targets),
         share_(share, share + x.n_rows),
@@ -130,7 +129,7 @@ class DataCost final : public Cost {
         scale_(scale, scale + x.n_cols),
         n_targets_(n_targets),
         has_intercept_(has_intercept),
-        n_threads_(x.n_stored() > kParallelSize ? max_threads() : 1),
+        n_threads_(x.n_stored() > kParallelSize ? n_threads : 1),
         sums_(static_cast<std::size_t>(n_threads_), Sums(size_of(x.n_cols))),
         raw_(size_of(x.n_cols * n_targets)),
         start_(size_of(n_targets)) {}

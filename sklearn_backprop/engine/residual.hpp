@@ -9,7 +9,6 @@
 #include "double_double.hpp"
 #include "rows.hpp"
 #include "simd.hpp"
-#include "threads.hpp"
 
 namespace sklearn_backprop::residual {
 
@@ -75,7 +74,7 @@ SKB_CLONES inline void add_multiple(const double* x, DoubleDouble factor, Index 
 
 // One target's sums over rows [begin, end).
 template <typename T>
-Sums sum_rows(const Rows<T>& x, const Rows<double>& y, Index target,
+Sums sum_rows(const StridedRows<T>& x, const StridedRows<double>& y, Index target,
               const double* weight, const double* coef, double intercept, Index begin,
               Index end) {
   const Index p = x.n_cols, n = padded(p);
@@ -96,7 +95,7 @@ Sums sum_rows(const Rows<T>& x, const Rows<double>& y, Index target,
 
 // total += one target's sums over all rows, shared out over `n_threads`.
 template <typename T>
-void add_rows(const Rows<T>& x, const Rows<double>& y, Index target,
+void add_rows(const StridedRows<T>& x, const StridedRows<double>& y, Index target,
               const double* weight, const double* coef, double intercept, int n_threads,
               Sums& total) {
   std::vector<Sums> shares(static_cast<std::size_t>(n_threads), Sums(x.n_cols));

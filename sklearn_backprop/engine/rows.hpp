@@ -6,7 +6,7 @@
 namespace sklearn_backprop {
 
 template <typename T>
-struct Rows {
+struct StridedRows {
   const T* data;
   Index n_rows, n_cols;
   Index row_stride, col_stride;  // in elements

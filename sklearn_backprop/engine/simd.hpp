@@ -48,8 +48,16 @@ inline bool clones_use_avx2() {
 // A short vector that stays in registers, where the compiler knows such types; else an
 // array. Never an argument or result: how those are passed depends on the processor.
 #if defined(__GNUC__) || defined(__clang__)
+// A typedef, for clang drops the alignment of an alias template.
 template <typename T>
-using Pack __attribute__((vector_size(32), aligned(sizeof(T)), may_alias)) = T;
+struct PackOf {
+  typedef T type __attribute__((vector_size(32), aligned(sizeof(T)), may_alias));
+};
+template <typename T>
+using Pack = typename PackOf<T>::type;
+static_assert(alignof(Pack<float>) == alignof(float) &&
+                  alignof(Pack<double>) == alignof(double),
+              "packs are read from where any number may lie");
 #else
 template <typename T>
 struct Pack {

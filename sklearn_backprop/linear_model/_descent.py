@@ -11,6 +11,7 @@ from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._callbacks import FitTasks
+from .._threads import allowed_threads
 from .._verbose import ProgressLines
 from ..engine import _engine
 from ._coordinates import SCALINGS, Coordinates, Scaling, coordinates
@@ -125,7 +126,14 @@ def _data_problem(X, Y, weight, places: Coordinates, penalty: Penalty) -> Proble
     share = np.ones(n_rows) if weight is None else weight
     share = share / share.sum()
     targets = Y - places.y_center
-    rest = (targets, share, places.center, places.scale, places.has_intercept)
+    rest = (
+        targets,
+        share,
+        places.center,
+        places.scale,
+        places.has_intercept,
+        allowed_threads(),
+    )
     cost: _engine.Cost
     if sparse.issparse(X):
         rows = sparse.csr_array(X, dtype=np.float64)

@@ -1,0 +1,48 @@
+"""A process forked after the parent has used several threads must not wait for them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+CHILD = """
+import os, sys, threading
+import numpy as np
+from sklearn_backprop import BackpropMLPRegressor, GDLinearRegression
+
+rng = np.random.default_rng(0)
+tall, wide = rng.normal(size=(60_000, 20)), rng.normal(size=(300, 2_000))
+networks = dict(hidden_layer_sizes=(128, 128), max_iter=1, batch_size=2_000, tol=1e9)
+
+def work():
+    for solver in ("normal", "gd"):
+        GDLinearRegression(solver=solver).fit(tall, tall[:, 0]).predict(tall)
+    GDLinearRegression(max_iter=2, tol=1e9).fit(wide, wide[:, 0])
+    import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        BackpropMLPRegressor(**networks).fit(tall, tall[:, 0]).predict(tall)
+
+work()
+if sys.argv[1] == "amid another fit":
+    threading.Thread(target=work, daemon=True).start()
+child = os.fork()
+if child == 0:
+    work()
+    os._exit(7)
+_, status = os.waitpid(child, 0)
+os._exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("when", ["alone", "amid another fit"])
+def test_a_forked_child_works(when):
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, when],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        timeout=120,  # a hang, not slowness
+        check=False,
+    )
+    assert done.returncode == 7
