@@ -23,6 +23,7 @@ from .._callbacks import CallbackSupportMixin, FitTasks
 from .._documentation import DocumentationLinkMixin
 from ..engine._engine import Status
 from ..exceptions import DivergenceError
+from ._coordinates import SCALINGS
 from ._descent import (
     Descended,
     Penalty,
@@ -344,6 +345,7 @@ class GDLinearRegression(
         X, y, weight = self._validate(X, y, sample_weight, reset=is_first)
         if not is_first:
             self._check_targets(y)
+            self._check_same_model()
         if self.solver == "normal":
             task = FitTasks(self, lambda: 0, *as_given)
             self._merge(X, y, weight, is_first)
@@ -450,6 +452,24 @@ class GDLinearRegression(
                 "every block."
             )
 
+    def _check_same_model(self) -> None:
+        """Refuse parameters by which the rows so far belong to another model."""
+        before, now = self._intercept_fitted, bool(self.fit_intercept)
+        if before != now:
+            raise ValueError(
+                f"partial_fit cannot go on with fit_intercept={now}: the rows so far "
+                f"were learnt with fit_intercept={before}. Restore the parameter, or "
+                "fit a new estimator."
+            )
+        seen = getattr(self, "_scaling", None)
+        wanted = SCALINGS[self.feature_scaling]
+        if self.solver == "gd" and seen is not None and type(seen) is not wanted:
+            raise ValueError(
+                "partial_fit cannot go on with feature_scaling="
+                f"{self.feature_scaling!r}: the rows so far were measured for "
+                "another scaling. Restore the parameter, or fit a new estimator."
+            )
+
     def _forget(self) -> None:
         """Drop fitted attributes that the coming fit may not set, or would add to."""
         for name in _OPTIONAL_ATTRIBUTES:
@@ -461,6 +481,7 @@ class GDLinearRegression(
         coef = np.ascontiguousarray(coef, dtype=X.dtype)
         intercept = intercept.astype(X.dtype)
         is_single = y.ndim == 1
+        self._intercept_fitted = bool(self.fit_intercept)
         self.coef_ = coef[0] if is_single else coef
         if not self.fit_intercept:
             self.intercept_ = 0.0
@@ -593,6 +614,7 @@ class GDLinearRegression(
     def _take(self, result: Descended, scaling, X, y) -> None:
         """Take over coefficients, and the scaling that goes with them."""
         self._scaling = scaling
+        self._rows = None  # a factor of earlier rows does not know of this descent
         self._set_coefficients(result.coef, result.intercept, X, y)
 
     def _record(self, problem: Problem, result: Descended, y) -> None:

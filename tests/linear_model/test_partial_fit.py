@@ -112,3 +112,26 @@ def test_single_rows_do_not_diverge():
     for i in range(100):
         model.partial_fit(X[[i]], y[[i]])
     assert np.isfinite(model.coef_).all()
+
+
+@pytest.mark.parametrize("solver", ["gd", "normal"])
+def test_a_changed_intercept_is_refused(solver):
+    X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30.0)
+    model = GDLinearRegression(solver=solver).partial_fit(X, y)
+    with pytest.raises(ValueError, match="go on with fit_intercept=False"):
+        model.set_params(fit_intercept=False).partial_fit(X, y)
+
+
+def test_a_changed_feature_scaling_is_refused():
+    X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30.0)
+    model = GDLinearRegression().partial_fit(X, y)
+    with pytest.raises(ValueError, match="go on with feature_scaling='minmax'"):
+        model.set_params(feature_scaling="minmax").partial_fit(X, y)
+
+
+def test_rows_before_a_warm_descent_cannot_be_merged():
+    X, y = np.random.default_rng(0).normal(size=(30, 2)), np.arange(30.0)
+    model = GDLinearRegression(solver="normal").fit(X[:10], y[:10])
+    model.set_params(solver="gd", warm_start=True).fit(X[10:20], y[10:20])
+    with pytest.raises(ValueError, match="keeps no factor"):
+        model.set_params(solver="normal").partial_fit(X[20:], y[20:])
