@@ -88,8 +88,28 @@ def weights_by_class(class_weight, classes, y, sample_weight) -> np.ndarray:
         factors = np.where(factors > 0, factors, 1.0)
     else:
         _check_known(class_weight, classes)
+        factors = _factors_of(class_weight, classes)
+    weight = weight * np.prod(np.where(member, factors, 1.0), axis=1)
+    if not weight.any():
+        raise ValueError(
+            f"class_weight={class_weight!r} leaves no row a positive weight: at least "
+            "one class in y needs one."
+        )
+    return weight
+
+
+def _factors_of(class_weight, classes) -> np.ndarray:
+    """Factors (K,) of the classes, 1 for those that class_weight does not name."""
+    try:
         factors = np.array([class_weight.get(c, 1.0) for c in classes], dtype=float)
-    return weight * np.prod(np.where(member, factors, 1.0), axis=1)
+    except (TypeError, ValueError):
+        factors = np.array([np.nan])
+    if not (np.isfinite(factors) & (factors >= 0)).all():
+        raise ValueError(
+            "The values of class_weight must be finite numbers, not negative: got "
+            f"{class_weight!r}."
+        )
+    return factors
 
 
 def _membership(classes, y) -> np.ndarray:

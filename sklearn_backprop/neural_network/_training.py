@@ -241,6 +241,9 @@ class EpochLoop:
 
     def _judge(self, epoch) -> str:
         """Name where finite numbers ended; "runaway" if they soon will; or "ok"."""
+        state = self.state
+        if epoch["status"] == "ok" and not _are_finite(state.theta, state.running):
+            return "weights"
         if epoch["status"] == "ok" and np.isfinite(epoch["loss"]):
             bound = _RUNAWAY * max(1.0, abs(self.first_loss or epoch["loss"]))
             return "runaway" if epoch["loss"] > bound else "ok"
@@ -366,7 +369,14 @@ def _root_mean_square(values) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
+def _are_finite(*arrays: np.ndarray) -> bool:
+    """Tell it by sums of squares, element by element only where those overflow."""
+    with np.errstate(all="ignore"):
+        return all(np.isfinite(a @ a) or bool(np.isfinite(a).all()) for a in arrays)
+
+
 NON_FINITE = {
+    "weights": "the weights or running statistics",
     "activation": "the activations",
     "loss": "the loss",
     "gradient": "the gradient",

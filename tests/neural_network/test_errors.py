@@ -261,3 +261,28 @@ def test_warnings_point_at_the_line_that_fits(setting):
         warnings.simplefilter("always")
         model.fit(X, Y)
     assert [warning.filename for warning in caught] == [__file__]
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -1.0, "heavy", None])
+def test_class_weights_are_checked_as_sample_weights_are(weight):
+    X, y = np.arange(10.0)[:, None], np.arange(10) % 2
+    network = BackpropMLPClassifier((2,), max_iter=2, class_weight={0: 1.0, 1: weight})
+    with pytest.raises(ValueError, match="values of class_weight must be finite"):
+        network.fit(X, y)
+
+
+def test_class_weights_that_leave_nothing_are_refused():
+    X, y = np.arange(10.0)[:, None], np.arange(10) % 2
+    network = BackpropMLPClassifier((2,), max_iter=2, class_weight={0: 0, 1: 0})
+    with pytest.raises(ValueError, match="no row a positive weight"):
+        network.fit(X, y)
+
+
+def test_weights_after_the_last_step_are_looked_at():
+    X, y = np.random.default_rng(0).normal(size=(20, 3)), np.arange(20.0)
+    network = BackpropMLPRegressor(
+        (4,), solver="sgd", learning_rate_init=1e308, max_iter=1
+    )
+    with pytest.raises(DivergenceError, match="the weights or running statistics"):
+        network.fit(X, y)
+    assert all(np.isfinite(W).all() for W in network.coefs_)
