@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
-from scipy.special import erf, expit, log_softmax, softmax
+from scipy.special import erf, expit, log_softmax, softmax, xlogy
 
 # --------------------------------------------------------------- activations
 SELU_LAMBDA, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -103,7 +103,9 @@ def pinball(f, y, q):
 
 
 def poisson(f, y):
-    return _mean_over_outputs(np.exp(f) - y * f, np.exp(f) - y)
+    """Half the deviance of McCullagh & Nelder (1989)."""
+    deviance = xlogy(y, y) - y * f - y + np.exp(f)
+    return _mean_over_outputs(deviance, np.exp(f) - y)
 
 
 def softmax_log_loss(f, y):

@@ -126,13 +126,16 @@ struct Quantile {
   }
 };
 
+// Half the deviance, y log(y / mean) - y + mean: 0 where the mean is y, so that fits of
+// any size of y compare. Differences are taken before products, which would cancel.
 struct Poisson {
   using Link = ExpLink;
   static constexpr bool is_sum = false;
   template <typename T>
   static SKB_INLINE Pointwise<T> at(T f, T y, T) {
     const T mean = math::exp(f);
-    return {mean - y * f, mean - y};
+    const T deviation = mean - y;
+    return {(y > T(0) ? y * (std::log(y) - f) : T(0)) + deviation, deviation};
   }
 };
 

@@ -15,6 +15,7 @@ from problems import LAYER_KINDS, make_pair, name_of, start_of, weights_of
 from reference_network import OPTIMIZERS, ReferenceNetwork, rate_of_epoch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import mean_poisson_deviance
 from sklearn.preprocessing import scale
 
 from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
@@ -326,3 +327,16 @@ def test_a_deep_residual_net_trains_at_defaults():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.set_params(max_iter=60).fit(scale(X), y)
     assert model.score(scale(X), y) > 0.95
+
+
+@pytest.mark.parametrize("log_mean", [0.0, 2.0, 5.0])
+def test_poisson_reports_half_the_deviance(log_mean):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    y = rng.poisson(np.exp(log_mean + 0.3 * X[:, 0]))
+    network = BackpropMLPRegressor(
+        (8,), loss="poisson", alpha=0.0, solver="lbfgs", max_iter=1000, random_state=0
+    ).fit(X, y)
+    assert_allclose(
+        network.loss_, mean_poisson_deviance(y, network.predict(X)) / 2, rtol=1e-6
+    )
