@@ -12,7 +12,7 @@ OLDEST := .venv-oldest
 WHEELS := build/release
 SANITIZED := build/sanitized
 
-ENGINE := $(wildcard sklearn_backprop/engine/*.cpp sklearn_backprop/engine/*.hpp)
+ENGINE := $(wildcard $(foreach kind,cpp hpp,sklearn_backprop/engine/*.$(kind) sklearn_backprop/engine/*/*.$(kind)))
 PACKAGE := $(shell find sklearn_backprop -name __pycache__ -prune -o ! -name '*.so' -print)
 SOURCES := pyproject.toml README.md LICENSE $(PACKAGE)
 WHEEL := $$(echo $(WHEELS)/wheel/*.whl)
@@ -142,7 +142,7 @@ $(SANITIZED)/.installed: $(VENV)/.test $(SOURCES)
 # The compiler reads every source once with all warnings, as errors.
 build/.no-warnings: $(ENGINE) $(VENV)/.build-tools
 	@for source in $(filter %.cpp,$(ENGINE)); do \
-	  $(CXX) -std=c++17 -fsyntax-only -fopenmp -Wall -Wextra -Wconversion -Werror \
+	  $(CXX) -std=c++17 -fsyntax-only -pthread -Wall -Wextra -Wconversion -Werror \
 	    -isystem $$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	    -isystem $$($(VENV)/bin/python -m nanobind --include_dir) $$source || exit 1; \
 	done

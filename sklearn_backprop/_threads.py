@@ -12,16 +12,14 @@ from typing import Any
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import ThreadpoolController
 
-from .engine import _engine
-
 __all__ = ["allowed_threads", "single_threaded_blas"]
 
 
 class _Fork:
     """Whether this process is a fork of one that had imported the package.
 
-    OpenMP's threads do not survive a fork, but its record of them does: a second thread
-    that is asked for in the child is waited for without end.
+    Servers and pools that fork have a process for every core as a rule, so that a fit
+    in one of them stays on one thread.
     """
 
     def __init__(self):
@@ -42,9 +40,7 @@ def allowed_threads() -> int:
 
     One in a forked process.
     """
-    if _fork.is_child or not _engine.openmp:
-        return 1
-    return _openmp_effective_n_threads()
+    return 1 if _fork.is_child else _openmp_effective_n_threads()
 
 
 @cache

@@ -365,23 +365,28 @@ class ReferenceNetwork:
 
     def objective(
         self, theta, X, Y, w=None, total_weight=None, running=None, training=True,
-        masks=None,
+        masks=None, mean_weight=None,
     ):  # fmt: skip
+        """Give the objective of these rows, expected to weigh `mean_weight` each."""
         w = np.ones(len(X)) if w is None else np.asarray(w, dtype=float)
         total_weight = w.sum() if total_weight is None else total_weight
+        expected = w.sum() if mean_weight is None else len(X) * mean_weight
         f, _ = self.forward(theta, X, w, running, training, masks)
         rows, _ = self._rows(f, Y)
-        return w @ rows / w.sum() + self.penalty(theta, total_weight)
+        return w @ rows / expected + self.penalty(theta, total_weight)
 
-    def gradient(self, theta, X, Y, w=None, total_weight=None, masks=None):
+    def gradient(
+        self, theta, X, Y, w=None, total_weight=None, masks=None, mean_weight=None
+    ):
         """Differentiate the training objective by hand, layer by layer backwards."""
         w = np.ones(len(X)) if w is None else np.asarray(w, dtype=float)
         total_weight = w.sum() if total_weight is None else total_weight
+        expected = w.sum() if mean_weight is None else len(X) * mean_weight
         f, caches = self.forward(theta, X, w, masks=masks)
         named = self.unpack(theta)
         grad = {}
 
-        delta = self._rows(f, Y)[1] * (w / w.sum())[:, None]
+        delta = self._rows(f, Y)[1] * (w / expected)[:, None]
         grad["W_out"] = caches["out"].T @ delta
         grad["b_out"] = delta.sum(axis=0)
         d_stream = delta @ named["W_out"].T
@@ -458,17 +463,15 @@ class ReferenceNetwork:
         """
         w = np.ones(len(X)) if w is None else np.asarray(w, dtype=float)
         total, loss, records = w.sum(), 0.0, []
+        counts = {"total_weight": total, "mean_weight": total / len(order)}
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             batch = X[rows], Y[rows], w[rows]
             if batch[2].sum() == 0:
                 continue
-            loss += (
-                batch[2].sum()
-                / total
-                * self.objective(state["theta"], *batch, total_weight=total)
-            )
-            gradient = self.gradient(state["theta"], *batch, total_weight=total)
+            objective = self.objective(state["theta"], *batch, **counts)
+            loss += len(rows) / len(order) * objective
+            gradient = self.gradient(state["theta"], *batch, **counts)
             _, caches = self.forward(state["theta"], batch[0], batch[2])
             state["running"] = self.next_running(state["running"], caches)
             clipped = CLIPS[clip_mode](gradient, clip) if clip else gradient

@@ -1,7 +1,8 @@
 """What Python sees of the compiled engine.
 
 Legend: n rows, p features, K outputs; ``theta`` all parameters in one flat vector;
-``running`` the running statistics of batch normalisation, (0,) without any. All arrays
+``running`` the running statistics of batch normalisation, (0,) without any;
+``constants`` numbers that layers read and nothing trains, None without any. All arrays
 are C-contiguous, of the dtype of the network, and never converted: another dtype or
 layout is a TypeError. ``X`` is an array (n, p) or a SciPy CSR matrix or array of that
 dtype (indices int32 or int64); ``Y`` is (n, K): targets, one-hot rows, or 0/1 labels.
@@ -15,8 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 
-openmp: bool
-
 def load_blas(capsules: dict[str, Any]) -> None:
     """Take the addresses of the BLAS routines out of SciPy's capsules."""
 
@@ -29,8 +28,8 @@ def loss_links() -> list[tuple[str, str]]:
 def optimizer_names() -> list[str]:
     """Names that `NetworkFloat64.trainer` accepts."""
 
-def layer_measures() -> list[str]:
-    """Names of what a record holds for each of the C dense layers, in order.
+def array_measures() -> list[str]:
+    """Names of what a record holds for each of the C recorded arrays, in order.
 
     A row of `Epoch.records` holds C numbers for each of these names, then one for each
     of `step_measures`. Norms are taken before clipping and include the penalty.
@@ -38,32 +37,51 @@ def layer_measures() -> list[str]:
     "gradient_norm_max" is the largest, "update_ratio" the mean of |update| / |W|. A
     unit is silent in a row when |f'(z)| < 1e-3, and counts as dead when silent in every
     row of the record; a bounded unit (tanh, logistic) is saturated in a row when
-    |f'(z)| < 0.01 max |f'|. These fractions are NaN for dense layers without an
-    activation (the output layer).
+    |f'(z)| < 0.01 max |f'|. These fractions are of the activation that follows the
+    array, and NaN where none does (the output layer).
     """
 
 def step_measures() -> list[str]:
     """Names of what a record holds once: "clipped_fraction" of steps, "global_norm"."""
 
-# ---- Layers -----------------------------------------------------------------------
-# A network is a plain list of dicts in the order of the forward pass. Offsets count
-# elements of theta (or of running); blocks hold lists of their own. Two hidden layers
-# of 4 units with batch normalisation in one "add" block on 3 features, 1 output:
+# ---- Parameters and layers --------------------------------------------------------
+# The table of parameters has a row for every array, in the order of theta. A network is
+# a plain list of dicts in the order of the forward pass. "W", "b", "P", "gamma" and
+# "beta" are rows of the table, "running" counts elements of running; blocks hold lists
+# of their own. Layers are numbered as they are read here, a block before what it holds.
+# One hidden layer of 4 units with batch normalisation in an "add" block on 3 features,
+# with 1 output:
 #
 #   [
-#     {"kind": "add", "n_in": 3, "n_out": 4, "scale": 1.0, "P": 52, "layers": [
-#         {"kind": "dense", "n_in": 3, "n_out": 4, "W": 0, "b": 12},
-#         {"kind": "batch_norm", "width": 4, "gamma": 16, "beta": 20, "running": 0},
+#     {"name": "hidden 1 weights", "start": 0, "size": 12, "penalty": 1.0, ...},
+#     {"name": "hidden 1 biases", "start": 12, "size": 4, "penalty": 0.0, ...},
+#     {"name": "hidden 1 scales", "start": 16, "size": 4, "penalty": 0.0, ...},
+#     {"name": "hidden 1 shifts", "start": 20, "size": 4, "penalty": 0.0, ...},
+#     {"name": "hidden 1 projection", "start": 24, "size": 12, "penalty": 1.0, ...},
+#     {"name": "output weights", "start": 36, "size": 4, "penalty": 1.0, ...},
+#     {"name": "output biases", "start": 40, "size": 1, "penalty": 0.0, ...},
+#   ]
+#   [
+#     {"kind": "add", "n_in": 3, "n_out": 4, "scale": 1.0, "P": 4, "layers": [
+#         {"kind": "dense", "n_in": 3, "n_out": 4, "W": 0, "b": 1},
+#         {"kind": "batch_norm", "width": 4, "gamma": 2, "beta": 3, "running": 0},
 #         {"kind": "activation", "name": "relu", "width": 4},
-#         {"kind": "dense", "n_in": 4, "n_out": 4, "W": 24, "b": 40},
-#         {"kind": "batch_norm", "width": 4, "gamma": 44, "beta": 48, "running": 8},
-#         {"kind": "activation", "name": "relu", "width": 4},
-#         {"kind": "dropout", "width": 4, "rate": 0.1},
 #     ]},
-#     {"kind": "dense", "n_in": 4, "n_out": 1, "W": 64, "b": 68},
+#     {"kind": "dense", "n_in": 4, "n_out": 1, "W": 5, "b": 6},
 #   ]
 #
-# Theta then has 69 elements and running has 16. The engine checks widths and offsets.
+# The engine checks widths, sizes, and that every array belongs to one layer. Keys that
+# it does not read are the caller's own.
+
+class Parameter(TypedDict):
+    """One array of theta: theta[start : start + size]."""
+
+    name: str
+    start: int
+    size: int
+    penalty: float  # factor of alpha; weights decay where it is not 0
+    rate: float  # factor of the learning rate; 0 leaves the array as it is
+    recorded: bool  # whether records have a column for it
 
 class DenseLayer(TypedDict):
     """z = x @ W + b; W (n_in, n_out). Leave "b" out for no intercept."""
@@ -133,24 +151,30 @@ Layer: TypeAlias = (
     | ConcatBlock
 )
 
+_T = TypeVar("_T", np.float32, np.float64)
+_Array: TypeAlias = np.ndarray[Any, np.dtype[_T]]
+_Data: TypeAlias = _Array[_T] | csr_matrix | csr_array
+
 # ---- Results ----------------------------------------------------------------------
 
 class Epoch(TypedDict):
     """What one call of ``train_epoch`` did.
 
     ``status`` is "ok"; "activation" when a layer's output, "loss" when only the loss,
-    and "gradient" when only a gradient was not finite. Then ``layer`` is the index of
-    the dense layer (column of the records) where it began, otherwise -1. The offending
+    and "gradient" when only a gradient was not finite. ``layer`` is the number of the
+    layer whose output was the first, ``parameter`` the row of the array whose gradient
+    was (the last one, where backpropagation begins), both -1 otherwise. The offending
     step is not made: theta is what the last good step left; running may hold the
     batch's.
     """
 
-    loss: float  # sum over batches of objective * batch weight / total_weight
+    loss: float  # sum over batches of objective * share of the rows
     n_steps: int  # mini-batches of zero weight make none
     status: Literal["ok", "activation", "loss", "gradient"]
     layer: int
+    parameter: int
     # One row with record="epoch", one per step with record="batch": see
-    # `layer_measures`.
+    # `array_measures`.
     records: NDArray[np.float64] | None
 
 class OptimizerState(TypedDict):
@@ -159,17 +183,29 @@ class OptimizerState(TypedDict):
     t: int  # steps made so far
     moments: NDArray[Any]  # (n_slots, n_parameters): velocity, or m and v, or s
 
-# ---- Networks ---------------------------------------------------------------------
+class LayerTrace(TypedDict, Generic[_T]):
+    """What passed one layer; None where it was not computed."""
 
-_T = TypeVar("_T", np.float32, np.float64)
-_Array: TypeAlias = np.ndarray[Any, np.dtype[_T]]
-_Data: TypeAlias = _Array[_T] | csr_matrix | csr_array
+    number: int
+    output: _Array[_T] | None  # (n, width)
+    input_gradient: _Array[_T] | None  # dJ/dx (n, n_in)
+
+class Trace(TypedDict, Generic[_T]):
+    """One mini-batch on its way through the network and back."""
+
+    value: float
+    gradient: _Array[_T]
+    layers: list[LayerTrace[_T]]
+
+# ---- Networks ---------------------------------------------------------------------
 
 class _Network(Generic[_T]):
     """A chain of layers with a loss; holds no parameters.
 
     Parameters
     ----------
+    parameters : sequence of Parameter
+        The table of parameters, see above.
     layers : sequence of Layer
         The layers, see above.
     loss, link : str
@@ -178,15 +214,24 @@ class _Network(Generic[_T]):
         or "softmax".
     loss_parameter : float, default=0.0
         delta of "huber", q of "quantile".
+    n_members : int, default=1
+        How many groups of K raw outputs a row has; the loss is the mean of theirs, the
+        prediction the mean of their predictions.
+    fuse : bool, default=True
+        Whether an activation adds the biases of the dense layer before it. A trace
+        shows pre-activations without the biases then.
     """
 
     def __init__(
         self,
+        parameters: Sequence[Parameter | Mapping[str, Any]],
         layers: Sequence[Layer | Mapping[str, Any]],
         *,
         loss: str,
         link: str,
         loss_parameter: float = 0.0,
+        n_members: int = 1,
+        fuse: bool = True,
     ) -> None: ...
     @property
     def n_inputs(self) -> int: ...
@@ -197,8 +242,10 @@ class _Network(Generic[_T]):
     @property
     def n_running(self) -> int: ...
     @property
-    def n_weight_layers(self) -> int:
-        """C of `Records`."""
+    def n_constants(self) -> int: ...
+    @property
+    def n_recorded(self) -> int:
+        """C of `array_measures`."""
 
     def predict(
         self,
@@ -206,9 +253,13 @@ class _Network(Generic[_T]):
         running: _Array[_T],
         X: _Data[_T],
         *,
+        constants: _Array[_T] | None = None,
         n_threads: int = 1,
     ) -> _Array[_T]:
-        """Outputs (n, K) after the link, in prediction mode, in bounded memory."""
+        """Outputs (n, K) after the link, in prediction mode, in bounded memory.
+
+        Looks for signals about every 0.1 s; KeyboardInterrupt ends it.
+        """
 
     def raw_outputs(
         self,
@@ -216,9 +267,10 @@ class _Network(Generic[_T]):
         running: _Array[_T],
         X: _Data[_T],
         *,
+        constants: _Array[_T] | None = None,
         n_threads: int = 1,
     ) -> _Array[_T]:
-        """Outputs (n, K) before the link, in prediction mode, in bounded memory."""
+        """Outputs (n, n_members K) before the link, otherwise as `predict`."""
 
     def loss(
         self,
@@ -228,6 +280,7 @@ class _Network(Generic[_T]):
         Y: _Array[_T],
         sample_weight: _Array[_T] | None = None,
         *,
+        constants: _Array[_T] | None = None,
         n_threads: int = 1,
     ) -> float:
         """Weighted mean loss in prediction mode, without the penalty."""
@@ -239,6 +292,7 @@ class _Network(Generic[_T]):
         Y: _Array[_T],
         sample_weight: _Array[_T] | None = None,
         *,
+        constants: _Array[_T] | None = None,
         alpha: float = 0.0,
         total_weight: float | None = None,
         seed: int | None = None,
@@ -251,6 +305,21 @@ class _Network(Generic[_T]):
         Without ``seed`` dropout is off; with it the masks are those of that step of
         ``train_epoch``. ``total_weight`` defaults to the weight of these rows.
         """
+
+    def trace(
+        self,
+        theta: _Array[_T],
+        X: _Data[_T],
+        Y: _Array[_T],
+        sample_weight: _Array[_T] | None = None,
+        *,
+        constants: _Array[_T] | None = None,
+        alpha: float = 0.0,
+        total_weight: float | None = None,
+        seed: int | None = None,
+        step: int = 0,
+    ) -> Trace[_T]:
+        """`value_and_gradient` with all that passed between the layers."""
 
     def trainer(
         self,
@@ -282,6 +351,7 @@ class _Trainer(Generic[_T]):
         sample_weight: _Array[_T] | None = None,
         order: NDArray[np.int64] | None = None,
         *,
+        constants: _Array[_T] | None = None,
         batch_size: int,
         learning_rate: float,
         alpha: float = 0.0,
@@ -295,12 +365,52 @@ class _Trainer(Generic[_T]):
         """Run every mini-batch of one epoch, updating theta and running in place.
 
         Mini-batches are consecutive stretches of ``order`` (row indices; None: rows as
-        they lie), the last one may be shorter. Runs without the GIL, takes it back
-        about every 0.1 s to look for signals: KeyboardInterrupt leaves theta, running
-        and the state as after the last finished step. ``seed`` draws the dropout masks,
-        together with the step counter t. BLAS uses as many threads as it is allowed to:
-        limit it (threadpoolctl) to one for the same bits on every machine.
+        they lie), the last one may be shorter. With S the total weight over the number
+        of rows, a mini-batch of k rows has the objective (sum of weight * loss) / (k S)
+        + alpha / (2 total_weight) |penalised parameters|^2, whose mean over batches is
+        that of all rows; ``total_weight`` defaults to the weight of the rows. Runs
+        without the GIL, takes it back about every 0.1 s to look for signals:
+        KeyboardInterrupt leaves theta, running and the state as after the last finished
+        step. ``seed`` draws the dropout masks, together with the step counter t. BLAS
+        uses as many threads as it is allowed to: limit it (threadpoolctl) to one for
+        the same bits on every machine.
         """
+
+    def gradient(
+        self,
+        theta: _Array[_T],
+        running: _Array[_T],
+        X: _Data[_T],
+        Y: _Array[_T],
+        sample_weight: _Array[_T] | None = None,
+        order: NDArray[np.int64] | None = None,
+        *,
+        constants: _Array[_T] | None = None,
+        alpha: float = 0.0,
+        total_weight: float | None = None,
+        first_row: int = 0,
+        seed: int = 0,
+        n_threads: int = 1,
+    ) -> tuple[float, _Array[_T]]:
+        """Objective and gradient (n_parameters,) of the next step's mini-batch.
+
+        The rows of ``order`` may be a part of a mini-batch, from its row ``first_row``
+        on: gradients of parts, weighted by their weights, sum up to that of the whole
+        (batch normalisation's to that with statistics of the parts). ``total_weight``
+        divides the penalty alone and defaults to the weight of these rows. Updates
+        running in place.
+        """
+
+    def step(
+        self,
+        theta: _Array[_T],
+        gradient: _Array[_T],
+        *,
+        learning_rate: float,
+        clip: float | None = None,
+        clip_mode: Literal["norm", "value"] = "norm",
+    ) -> None:
+        """Take the optimizer's step along the gradient, in place, clipped if asked."""
 
     def get_state(self) -> OptimizerState:
         """Return a copy of the state."""

@@ -9,6 +9,7 @@
 
 #include "blas.hpp"
 #include "rows.hpp"
+#include "team.hpp"
 
 namespace sklearn_backprop::gram {
 
@@ -104,13 +105,17 @@ class BlockWriter {
   std::vector<double> root_weight_;
 };
 
-// gram (lower triangle, column-major) += A'A over rows [begin, end)
-template <typename T>
-void accumulate(BlockWriter<T> writer, Index begin, Index end, double* gram) {
+// gram (lower triangle, column-major) += A'A over rows [begin, end). The first member
+// of the team calls between() at each block; it may throw.
+template <typename T, typename Between>
+void accumulate(const Member& member, BlockWriter<T> writer, Index begin, Index end,
+                double* gram, Between& between) {
   const Index width = writer.width();
   const Index step = rows_per_block(width);
   std::vector<double> block(static_cast<std::size_t>(step * width));
   for (Index i = begin; i < end; i += step) {
+    if (member.must_stop()) return;
+    if (member.is_first()) between();
     const Index count = std::min(step, end - i);
     writer.write(i, i + count, block.data());
     const bool by_rows = writer.is_row_major();
@@ -121,21 +126,19 @@ void accumulate(BlockWriter<T> writer, Index begin, Index end, double* gram) {
 
 // gram (width x width, zeroed by the caller) += A'A; rows shared out over `n_threads`.
 // The shares and the order of their sum depend on nothing but n_threads.
-template <typename T>
+template <typename T, typename Between>
 void accumulate_shared(const StridedRows<T>& x, const StridedRows<double>& y,
                        const double* weight, const double* shift, int n_threads,
-                       double* gram) {
+                       double* gram, Between& between) {
   const BlockWriter<T> writer(x, y, weight, shift);
   const std::size_t size = static_cast<std::size_t>(writer.width() * writer.width());
   std::vector<double> partial(size * static_cast<std::size_t>(n_threads - 1), 0.0);
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(n_threads) schedule(static, 1)
-#endif
-  for (int t = 0; t < n_threads; ++t) {
-    double* mine =
-        t == 0 ? gram : partial.data() + size * static_cast<std::size_t>(t - 1);
-    accumulate(writer, x.n_rows * t / n_threads, x.n_rows * (t + 1) / n_threads, mine);
-  }
+  run_team(n_threads, [&](Member& member) {
+    const auto others = static_cast<std::size_t>(member.rank());
+    double* mine = others == 0 ? gram : partial.data() + size * (others - 1);
+    const auto [begin, end] = member.share_of(x.n_rows);
+    accumulate(member, writer, begin, end, mine, between);
+  });
   for (std::size_t start = 0; start < partial.size(); start += size) {
     for (std::size_t i = 0; i < size; ++i) gram[i] += partial[start + i];
   }

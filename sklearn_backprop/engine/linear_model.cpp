@@ -9,10 +9,12 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 #include "descent.hpp"
 #include "gram.hpp"
 #include "residual.hpp"
+#include "signals.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -79,8 +81,9 @@ void accumulate_gram(const Data& x, const Matrix& y, const OptionalVector& weigh
           "gram has the wrong shape.");
   with_rows(x, [&](const auto& rows) {
     nb::gil_scoped_release release;
+    SignalPoll poll;
     gram::accumulate_shared(rows, rows_of<double>(y), pointer(weight), shift.data(),
-                            n_threads, gram.data());
+                            n_threads, gram.data(), poll);
   });
 }
 
@@ -102,10 +105,17 @@ class ResidualSums {
             "weight must have one entry a row.");
     with_rows(x, [&](const auto& rows) {
       nb::gil_scoped_release release;
+      SignalPoll poll;
       for (std::size_t t = 0; t < sums_.size(); ++t) {
-        residual::add_rows(rows, rows_of<double>(y), extent(t), pointer(weight),
-                           coef.data() + t * n_features_, intercept.data()[t],
-                           n_threads, sums_[t]);
+        const auto values = rows_of<double>(y);
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(rows.data)>>;
+        const residual::Problem<T> problem{rows,
+                                           values,
+                                           extent(t),
+                                           pointer(weight),
+                                           coef.data() + t * n_features_,
+                                           intercept.data()[t]};
+        residual::add_rows(problem, n_threads, sums_[t], poll);
       }
     });
   }

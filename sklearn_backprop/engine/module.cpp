@@ -14,12 +14,6 @@ NB_MODULE(_engine, m) {
   m.doc() = "Compiled engine of sklearn_backprop.";
   m.def("load_blas", &sklearn_backprop::blas::load, nb::arg("capsules"),
         "Take the addresses of the BLAS routines out of SciPy's capsules.");
-  m.attr("openmp") =
-#ifdef _OPENMP
-      true;
-#else
-      false;
-#endif
   sklearn_backprop::bind_linear_model(m);
   sklearn_backprop::bind_network(m);
 }

@@ -1,4 +1,6 @@
 // Bindings of the networks and their trainers; _engine.pyi says what Python sees.
+#include "network.hpp"
+
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -10,12 +12,14 @@
 #include <algorithm>
 #include <array>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "architecture.hpp"
+#include "prediction.hpp"
+#include "signals.hpp"
 #include "trainer.hpp"
 
 namespace nb = nanobind;
@@ -158,22 +162,63 @@ class InputMatrix {
   Index rows_ = 0, columns_ = 0;
 };
 
-void look_for_signals() {
-  const nb::gil_scoped_acquire acquire;
-  if (PyErr_CheckSignals() != 0) throw nb::python_error();
+// ---- Layers and parameters, as Python lays them out --------------------------------
+
+Spec::Value value_of(const nb::handle& object) {
+  if (PyUnicode_Check(object.ptr())) return nb::cast<std::string>(object);
+  if (PyLong_Check(object.ptr())) return nb::cast<Index>(object);
+  return nb::cast<double>(object);
+}
+
+std::vector<Spec> specs_of(const nb::sequence& layers, bool fuses) {
+  std::vector<Spec> specs;
+  for (nb::handle item : layers) {
+    Spec spec;
+    for (const auto& [key, value] : nb::cast<nb::dict>(item)) {
+      const auto name = nb::cast<std::string>(key);
+      if (name == "kind") {
+        spec.kind = nb::cast<std::string>(value);
+      } else if (name == "layers") {
+        spec.layers = specs_of(nb::cast<nb::sequence>(value), fuses);
+      } else {
+        spec.values.emplace(name, value_of(value));
+      }
+    }
+    specs.push_back(std::move(spec));
+  }
+  return fuses ? fuse_biases(std::move(specs)) : specs;
+}
+
+ParameterTable table_of(const nb::sequence& parameters) {
+  std::vector<Parameter> rows;
+  for (nb::handle item : parameters) {
+    const auto row = nb::cast<nb::dict>(item);
+    Parameter parameter;
+    parameter.name = nb::cast<std::string>(row["name"]);
+    parameter.begin = nb::cast<Index>(row["start"]);
+    parameter.size = nb::cast<Index>(row["size"]);
+    parameter.penalty = nb::cast<double>(row["penalty"]);
+    parameter.rate = nb::cast<double>(row["rate"]);
+    parameter.is_recorded = nb::cast<bool>(row["recorded"]);
+    rows.push_back(std::move(parameter));
+  }
+  return ParameterTable(std::move(rows));
 }
 
 // ---- Networks ----------------------------------------------------------------------
 
 template <typename T>
 using Weights = std::optional<Array<const T, 1>>;
+template <typename T>
+using Constants = std::optional<Array<const T, 1>>;
 
 template <typename T>
 Data<T> data_of(const Network<T>& network, const InputMatrix<T>& X,
                 const Array<const T, 2>& Y, const Weights<T>& weight) {
-  require(Index(Y.shape(0)) == X.rows() && Index(Y.shape(1)) == network.n_outputs(),
-          "Y must have one row per row of X and " +
-              std::to_string(network.n_outputs()) + " columns.");
+  const Index n_targets = network.head().n_targets();
+  require(Index(Y.shape(0)) == X.rows() && Index(Y.shape(1)) == n_targets,
+          "Y must have one row per row of X and " + std::to_string(n_targets) +
+              " columns.");
   Data<T> data;
   data.x = X.view();
   data.y = Y.data();
@@ -185,6 +230,13 @@ Data<T> data_of(const Network<T>& network, const InputMatrix<T>& X,
 }
 
 template <typename T>
+const T* constants_of(const Network<T>& network, const Constants<T>& constants) {
+  require_size("constants", constants.has_value() ? constants->size() : 0,
+               network.n_constants());
+  return constants.has_value() ? constants->data() : nullptr;
+}
+
+template <typename T>
 void check_parameters(const Network<T>& network, std::size_t n_theta,
                       std::size_t n_running) {
   require_size("theta", n_theta, network.n_parameters());
@@ -192,22 +244,22 @@ void check_parameters(const Network<T>& network, std::size_t n_theta,
 }
 
 template <typename T>
-std::shared_ptr<Network<T>> make_network(const nb::sequence& layers,
+std::shared_ptr<Network<T>> make_network(const nb::sequence& parameters,
+                                         const nb::sequence& layers,
                                          const std::string& loss,
-                                         const std::string& link,
-                                         double loss_parameter) {
-  Architecture<T> architecture;
-  Chain<T> chain = architecture.chain(layers);
+                                         const std::string& link, double loss_parameter,
+                                         Index n_members, bool fuse) {
   return std::make_shared<Network<T>>(
-      std::move(chain), losses::make_loss<T>({loss, link}, T(loss_parameter)),
-      architecture.n_running());
+      table_of(parameters), specs_of(layers, fuse),
+      losses::make_loss<T>({loss, link}, T(loss_parameter)), n_members);
 }
 
 template <typename T>
-Pass<T> prediction_pass(const T* theta, const T* running) {
+Pass<T> prediction_pass(const T* theta, const T* running, const T* constants) {
   Pass<T> pass;
   pass.theta = theta;
   pass.running = running;
+  pass.constants = constants;
   return pass;
 }
 
@@ -215,21 +267,31 @@ template <typename T>
 nb::ndarray<nb::numpy, T> outputs(const Network<T>& network,
                                   const Array<const T, 1>& theta,
                                   const Array<const T, 1>& running, nb::handle X,
-                                  bool applies_link, int n_threads) {
+                                  const Constants<T>& constants, bool is_raw,
+                                  int n_threads) {
   check_parameters(network, theta.size(), running.size());
+  const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
-  const Index n = input.rows(), k = network.n_outputs();
+  const Head<T>& head = network.head();
+  const Index n = input.rows(), k = is_raw ? head.n_raw() : head.n_predictions();
   std::vector<T> result(static_cast<std::size_t>(n * k));
   {
     const nb::gil_scoped_release release;
     Data<T> data;
     data.x = input.view();
-    Walker<T> walker(network, n, false, n_threads);
-    walker.outputs(prediction_pass(theta.data(), running.data()), data,
-                   Selection{nullptr, 0, n}, [&](Index begin, Matrix<T> f) {
-                     if (applies_link) network.apply_link(f);
-                     std::copy_n(f.data, f.rows * k, result.data() + begin * k);
-                   });
+    SignalPoll poll;
+    for_each_stretch(
+        network, prediction_pass(theta.data(), running.data(), fixed), n, n_threads,
+        [&](Pass<T>& pass, Index, Selection rows) {
+          const Matrix<T> raw = network.forward(pass, data, rows);
+          T* out = result.data() + rows.first * k;
+          if (is_raw) {
+            std::copy_n(raw.data, raw.rows * k, out);
+          } else {
+            head.predict(raw, out);
+          }
+        },
+        poll);
   }
   return to_array(std::move(result), shape_of(n, k));
 }
@@ -237,52 +299,137 @@ nb::ndarray<nb::numpy, T> outputs(const Network<T>& network,
 template <typename T>
 double evaluate(const Network<T>& network, const Array<const T, 1>& theta,
                 const Array<const T, 1>& running, nb::handle X,
-                const Array<const T, 2>& Y, const Weights<T>& weight, int n_threads) {
+                const Array<const T, 2>& Y, const Weights<T>& weight,
+                const Constants<T>& constants, int n_threads) {
   check_parameters(network, theta.size(), running.size());
+  const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
   const Data<T> data = data_of(network, input, Y, weight);
   const nb::gil_scoped_release release;
-  const Selection rows{nullptr, 0, input.rows()};
-  std::vector<T> share;
-  row_shares(data, rows, share);
-  Pass<T> pass = prediction_pass(theta.data(), running.data());
-  pass.row_share = share.data();
-  return Walker<T>(network, rows.count, false, n_threads).value(pass, data, rows);
+  const Index n = input.rows();
+  const double total = weight_of(data, Selection{nullptr, 0, n});
+  std::vector<T> share(static_cast<std::size_t>(n), T(1 / total));
+  for (Index i = 0; data.weight != nullptr && i < n; ++i) {
+    share[static_cast<std::size_t>(i)] = T(double(data.weight[i]) / total);
+  }
+  Pass<T> pass = prediction_pass(theta.data(), running.data(), fixed);
+  pass.loss_share = share.data();
+  // By stretches, so that the sum does not depend on the threads.
+  std::vector<double> values(static_cast<std::size_t>(n_stretches(network, n)));
+  SignalPoll poll;
+  for_each_stretch(
+      network, pass, n, n_threads,
+      [&](Pass<T>& mine, Index number, Selection rows) {
+        values[static_cast<std::size_t>(number)] = network.value(mine, data, rows);
+      },
+      poll);
+  return std::accumulate(values.begin(), values.end(), 0.0);
+}
+
+// What the objective needs besides the rows.
+struct ObjectiveSettings {
+  double alpha;
+  std::optional<double> total_weight;
+  std::optional<std::uint64_t> seed;
+  std::uint64_t step;
+};
+
+template <typename T>
+Pass<T> objective_pass(const T* theta, const T* constants,
+                       const ObjectiveSettings& settings, T* gradient) {
+  Pass<T> pass;
+  pass.theta = theta;
+  pass.constants = constants;
+  pass.gradient = gradient;
+  pass.is_training = true;
+  pass.drops_units = settings.seed.has_value();
+  pass.seed = settings.seed.value_or(0);
+  pass.step = settings.step;
+  return pass;
+}
+
+Weighing weighing_of(const ObjectiveSettings& settings, double weight, Index n_rows) {
+  return {weight / double(n_rows),
+          settings.alpha / settings.total_weight.value_or(weight)};
 }
 
 template <typename T>
 std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
     const Network<T>& network, const Array<const T, 1>& theta, nb::handle X,
-    const Array<const T, 2>& Y, const Weights<T>& weight, double alpha,
-    std::optional<double> total_weight, std::optional<std::uint64_t> seed,
+    const Array<const T, 2>& Y, const Weights<T>& weight, const Constants<T>& constants,
+    double alpha, std::optional<double> total_weight, std::optional<std::uint64_t> seed,
     std::uint64_t step, int n_threads) {
   require_size("theta", theta.size(), network.n_parameters());
+  const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
   const Data<T> data = data_of(network, input, Y, weight);
+  const ObjectiveSettings settings{alpha, total_weight, seed, step};
   std::vector<T> gradient(theta.size());
   double value = 0;
   {
     const nb::gil_scoped_release release;
     const Selection rows{nullptr, 0, input.rows()};
-    std::vector<T> share;
-    const double weight_here = row_shares(data, rows, share);
-    Pass<T> pass;
-    pass.theta = theta.data();
-    pass.gradient = gradient.data();
-    pass.row_share = share.data();
-    pass.is_training = true;
-    pass.drops_units = seed.has_value();
-    pass.seed = seed.value_or(0);
-    pass.step = step;
-    Walker<T> walker(network, rows.count, true, n_threads);
+    const Pass<T> pass = objective_pass(theta.data(), fixed, settings, gradient.data());
+    const Weighing weighing = weighing_of(settings, weight_of(data, rows), rows.count);
+    const int size = team_size_for(network, rows.count, n_threads);
+    TeamGradient<T> team_gradient(network, rows.count, size);
     SignalPoll poll;
-    value = walker.value_and_gradient(pass, data, rows, nullptr,
-                                      [&] { poll(look_for_signals); });
-    const double factor = alpha / total_weight.value_or(weight_here);
-    value += 0.5 * factor *
-             add_penalty(network.segments(), factor, theta.data(), gradient.data());
+    run_team(size, [&](Member& member) {
+      const GradientMeasures& measures =
+          team_gradient.compute(member, pass, data, rows, weighing, nullptr, poll);
+      if (member.is_first()) value = measures.objective;
+    });
   }
   return {value, to_array(std::move(gradient), shape_of(network.n_parameters()))};
+}
+
+template <typename T>
+nb::object to_array(const typename TraceProbe<T>::Copy& copy) {
+  if (copy.values.empty()) return nb::none();
+  return nb::cast(
+      to_array(std::vector<T>(copy.values), shape_of(copy.rows, copy.cols)));
+}
+
+// Value and gradient of one mini-batch, with all that passed between layers.
+template <typename T>
+nb::dict trace(const Network<T>& network, const Array<const T, 1>& theta, nb::handle X,
+               const Array<const T, 2>& Y, const Weights<T>& weight,
+               const Constants<T>& constants, double alpha,
+               std::optional<double> total_weight, std::optional<std::uint64_t> seed,
+               std::uint64_t step) {
+  require_size("theta", theta.size(), network.n_parameters());
+  const T* fixed = constants_of(network, constants);
+  const InputMatrix<T> input(X, network.n_inputs());
+  const Data<T> data = data_of(network, input, Y, weight);
+  const Selection rows{nullptr, 0, input.rows()};
+  const ObjectiveSettings settings{alpha, total_weight, seed, step};
+  std::vector<T> gradient(theta.size());
+  TraceProbe<T> probe;
+  auto nothing = [] {};
+  TeamGradient<T> alone(network, rows.count, 1, rows.count);
+  double value = 0;
+  run_team(1, [&](Member& member) {
+    value = alone
+                .compute(member,
+                         objective_pass(theta.data(), fixed, settings, gradient.data()),
+                         data, rows,
+                         weighing_of(settings, weight_of(data, rows), rows.count),
+                         &probe, nothing)
+                .objective;
+  });
+  nb::list layers;
+  for (const auto& [number, record] : probe.records()) {
+    nb::dict layer;
+    layer["number"] = number;
+    layer["output"] = to_array<T>(record.output);
+    layer["input_gradient"] = to_array<T>(record.input_gradient);
+    layers.append(layer);
+  }
+  nb::dict result;
+  result["value"] = value;
+  result["gradient"] = to_array(std::move(gradient), shape_of(network.n_parameters()));
+  result["layers"] = layers;
+  return result;
 }
 
 // ---- Trainers ----------------------------------------------------------------------
@@ -299,41 +446,50 @@ Selection selection_of(const Order& order, Index n_rows) {
   return {first, 0, Index(order->size())};
 }
 
+clipping::Clip clip_of(std::optional<double> threshold, const std::string& mode) {
+  if (!threshold.has_value()) return {};
+  return {clipping::mode_of(mode), *threshold};
+}
+
 template <typename T>
 nb::dict train_epoch(Trainer<T>& trainer, const Array<T, 1>& theta,
                      const Array<T, 1>& running, nb::handle X,
                      const Array<const T, 2>& Y, const Weights<T>& weight,
-                     const Order& order, Index batch_size, double learning_rate,
-                     double alpha, std::optional<double> total_weight,
-                     std::optional<double> clip, const std::string& clip_mode,
+                     const Order& order, const Constants<T>& constants,
+                     Index batch_size, double learning_rate, double alpha,
+                     std::optional<double> total_weight, std::optional<double> clip,
+                     const std::string& clip_mode,
                      const std::optional<std::string>& record, std::uint64_t seed,
                      int n_threads) {
   const Network<T>& network = trainer.network();
   check_parameters(network, theta.size(), running.size());
   require(batch_size > 0, "batch_size must be positive.");
+  const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
   const Data<T> data = data_of(network, input, Y, weight);
   const Selection rows = selection_of(order, input.rows());
   EpochSettings settings;
   settings.batch_size = std::min(batch_size, std::max<Index>(1, rows.count));
-  settings.learning_rate = learning_rate;
-  settings.alpha = alpha;
+  settings.step = {learning_rate, clip_of(clip, clip_mode)};
   settings.seed = seed;
   settings.n_threads = n_threads;
-  if (clip.has_value()) settings.clip = {clipping::mode_of(clip_mode), *clip};
   if (record.has_value()) settings.record = record_mode_of(*record);
   EpochResult result;
   {
     const nb::gil_scoped_release release;
-    settings.total_weight = total_weight.value_or(weight_of(data, rows));
-    result = trainer.train_epoch(theta.data(), running.data(), data, rows, settings,
-                                 look_for_signals);
+    const double total =
+        total_weight.has_value() ? *total_weight : weight_of(data, rows);
+    settings.weighing = {total / double(std::max<Index>(1, rows.count)), alpha / total};
+    SignalPoll poll;
+    result = trainer.train_epoch(theta.data(), running.data(), fixed, data, rows,
+                                 settings, poll);
   }
   nb::dict epoch;
   epoch["loss"] = result.loss;
   epoch["n_steps"] = result.n_steps;
-  epoch["status"] = result.status;
-  epoch["layer"] = result.layer;
+  epoch["status"] = result.divergence.status;
+  epoch["layer"] = result.divergence.layer;
+  epoch["parameter"] = result.divergence.parameter;
   // One array, cut by name where it is read: making several takes as long as training
   // a small network for several steps.
   epoch["records"] = nb::none();
@@ -343,6 +499,50 @@ nb::dict train_epoch(Trainer<T>& trainer, const Array<T, 1>& theta,
         to_array(std::move(result.records), {n_records, result.record_width});
   }
   return epoch;
+}
+
+template <typename T>
+std::pair<double, nb::ndarray<nb::numpy, T>> find_gradient(
+    Trainer<T>& trainer, const Array<const T, 1>& theta, const Array<T, 1>& running,
+    nb::handle X, const Array<const T, 2>& Y, const Weights<T>& weight,
+    const Order& order, const Constants<T>& constants, double alpha,
+    std::optional<double> total_weight, Index first_row, std::uint64_t seed,
+    int n_threads) {
+  const Network<T>& network = trainer.network();
+  check_parameters(network, theta.size(), running.size());
+  const T* fixed = constants_of(network, constants);
+  const InputMatrix<T> input(X, network.n_inputs());
+  const Data<T> data = data_of(network, input, Y, weight);
+  const Selection rows = selection_of(order, input.rows());
+  require(rows.count > 0, "order has no rows.");
+  EpochSettings settings;
+  settings.seed = seed;
+  settings.n_threads = n_threads;
+  double objective = 0;
+  {
+    const nb::gil_scoped_release release;
+    const double own = weight_of(data, rows);
+    settings.weighing = {own / double(rows.count), alpha / total_weight.value_or(own)};
+    SignalPoll poll;
+    objective = trainer
+                    .find_gradient(theta.data(), running.data(), fixed, data, rows,
+                                   settings, first_row, poll)
+                    .objective;
+  }
+  return {objective, to_array(std::vector<T>(trainer.gradient()),
+                              shape_of(network.n_parameters()))};
+}
+
+template <typename T>
+void take_step(Trainer<T>& trainer, const Array<T, 1>& theta,
+               const Array<const T, 1>& gradient, double learning_rate,
+               std::optional<double> clip, const std::string& clip_mode) {
+  const Index n = trainer.network().n_parameters();
+  require_size("theta", theta.size(), n);
+  require_size("gradient", gradient.size(), n);
+  const nb::gil_scoped_release release;
+  trainer.gradient().assign(gradient.data(), gradient.data() + n);
+  trainer.take_step(theta.data(), {learning_rate, clip_of(clip, clip_mode)});
 }
 
 template <typename T>
@@ -373,10 +573,21 @@ void bind_trainer(nb::module_& m, const std::string& dtype) {
       .def("train_epoch", &train_epoch<T>, "theta"_a.noconvert(),
            "running"_a.noconvert(), "X"_a, "Y"_a.noconvert(),
            "sample_weight"_a.noconvert() = nb::none(),
-           "order"_a.noconvert() = nb::none(), nb::kw_only(), "batch_size"_a,
-           "learning_rate"_a, "alpha"_a = 0.0, "total_weight"_a = nb::none(),
-           "clip"_a = nb::none(), "clip_mode"_a = "norm", "record"_a = nb::none(),
-           "seed"_a = 0, "n_threads"_a = 1)
+           "order"_a.noconvert() = nb::none(), nb::kw_only(),
+           "constants"_a.noconvert() = nb::none(), "batch_size"_a, "learning_rate"_a,
+           "alpha"_a = 0.0, "total_weight"_a = nb::none(), "clip"_a = nb::none(),
+           "clip_mode"_a = "norm", "record"_a = nb::none(), "seed"_a = 0,
+           "n_threads"_a = 1)
+      .def("gradient", &find_gradient<T>, "theta"_a.noconvert(),
+           "running"_a.noconvert(), "X"_a, "Y"_a.noconvert(),
+           "sample_weight"_a.noconvert() = nb::none(),
+           "order"_a.noconvert() = nb::none(), nb::kw_only(),
+           "constants"_a.noconvert() = nb::none(), "alpha"_a = 0.0,
+           "total_weight"_a = nb::none(), "first_row"_a = 0, "seed"_a = 0,
+           "n_threads"_a = 1)
+      .def("step", &take_step<T>, "theta"_a.noconvert(), "gradient"_a.noconvert(),
+           nb::kw_only(), "learning_rate"_a, "clip"_a = nb::none(),
+           "clip_mode"_a = "norm")
       .def("get_state", &get_state<T>)
       .def("set_state", &set_state<T>, "state"_a);
 }
@@ -397,36 +608,44 @@ void bind_network_of(nb::module_& m, const std::string& dtype) {
   using Vector = Array<const T, 1>;
   const optimizers::Settings usual;
   nb::class_<Network<T>>(m, ("Network" + dtype).c_str())
-      .def(nb::new_(&make_network<T>), "layers"_a, nb::kw_only(), "loss"_a, "link"_a,
-           "loss_parameter"_a = 0.0)
+      .def(nb::new_(&make_network<T>), "parameters"_a, "layers"_a, nb::kw_only(),
+           "loss"_a, "link"_a, "loss_parameter"_a = 0.0, "n_members"_a = 1,
+           "fuse"_a = true)
       .def_prop_ro("n_inputs", &Network<T>::n_inputs)
-      .def_prop_ro("n_outputs", &Network<T>::n_outputs)
+      .def_prop_ro("n_outputs",
+                   [](const Network<T>& network) { return network.head().n_targets(); })
       .def_prop_ro("n_parameters", &Network<T>::n_parameters)
       .def_prop_ro("n_running", &Network<T>::n_running)
-      .def_prop_ro("n_weight_layers", &Network<T>::n_columns)
+      .def_prop_ro("n_constants", &Network<T>::n_constants)
+      .def_prop_ro("n_recorded", &Network<T>::n_columns)
       .def(
           "predict",
           [](const Network<T>& network, const Vector& theta, const Vector& running,
-             nb::handle X, int n_threads) {
-            return outputs<T>(network, theta, running, X, true, n_threads);
+             nb::handle X, const Constants<T>& constants, int n_threads) {
+            return outputs<T>(network, theta, running, X, constants, false, n_threads);
           },
           "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a, nb::kw_only(),
-          "n_threads"_a = 1)
+          "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
       .def(
           "raw_outputs",
           [](const Network<T>& network, const Vector& theta, const Vector& running,
-             nb::handle X, int n_threads) {
-            return outputs<T>(network, theta, running, X, false, n_threads);
+             nb::handle X, const Constants<T>& constants, int n_threads) {
+            return outputs<T>(network, theta, running, X, constants, true, n_threads);
           },
           "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a, nb::kw_only(),
-          "n_threads"_a = 1)
+          "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
       .def("loss", &evaluate<T>, "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a,
            "Y"_a.noconvert(), "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),
-           "n_threads"_a = 1)
+           "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
       .def("value_and_gradient", &value_and_gradient<T>, "theta"_a.noconvert(), "X"_a,
            "Y"_a.noconvert(), "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),
-           "alpha"_a = 0.0, "total_weight"_a = nb::none(), "seed"_a = nb::none(),
-           "step"_a = 0, "n_threads"_a = 1)
+           "constants"_a.noconvert() = nb::none(), "alpha"_a = 0.0,
+           "total_weight"_a = nb::none(), "seed"_a = nb::none(), "step"_a = 0,
+           "n_threads"_a = 1)
+      .def("trace", &trace<T>, "theta"_a.noconvert(), "X"_a, "Y"_a.noconvert(),
+           "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),
+           "constants"_a.noconvert() = nb::none(), "alpha"_a = 0.0,
+           "total_weight"_a = nb::none(), "seed"_a = nb::none(), "step"_a = 0)
       .def("trainer", &make_trainer<T>, "optimizer"_a, nb::kw_only(),
            "momentum"_a = usual.momentum, "nesterov"_a = usual.nesterov,
            "beta_1"_a = usual.beta_1, "beta_2"_a = usual.beta_2,
@@ -440,7 +659,7 @@ void bind_network(nb::module_& m) {
   m.def("activation_names", &activations::names);
   m.def("loss_links", &losses::loss_links);
   m.def("optimizer_names", &optimizers::names);
-  m.def("layer_measures", [] { return to_strings(layer_measures); });
+  m.def("array_measures", [] { return to_strings(array_measures); });
   m.def("step_measures", [] { return to_strings(step_measures); });
   bind_trainer<float>(m, "Float32");
   bind_trainer<double>(m, "Float64");

@@ -8,6 +8,9 @@
 
 namespace sklearn_backprop {
 
+// What keeps a variance of zero from a division by it.
+constexpr double kNormEpsilon = 1e-5;
+
 // Sums over so many lanes vectorise.
 constexpr Index kLanes = 16;
 
@@ -72,11 +75,15 @@ SKB_CLONES double sum_of_squares(const T* x, Index n) {
   return total;
 }
 
-// |a| / |b|; 0 where a is zero. Both at once, so that neither sum waits for itself.
+// Sums of squares of a and b (n), both at once so that neither waits for itself.
+struct TwoSums {
+  double a = 0;
+  double b = 0;
+};
+
 template <typename T>
-SKB_CLONES double ratio_of_norms(const T* a, const T* b, Index n) {
+SKB_CLONES void add_squares(const T* a, const T* b, Index n, TwoSums* total) {
   constexpr Index width = SquareSum<T>::width;
-  double a_total = 0, b_total = 0;
   for (; n > 0; a += kSumBlock, b += kSumBlock, n -= kSumBlock) {
     const Index count = n < kSumBlock ? n : kSumBlock;
     SquareSum<T> a_sum, b_sum;
@@ -85,10 +92,9 @@ SKB_CLONES double ratio_of_norms(const T* a, const T* b, Index n) {
       a_sum.add(a + i);
       b_sum.add(b + i);
     }
-    a_total += checked(a_sum.total(a, i, count), a, count);
-    b_total += checked(b_sum.total(b, i, count), b, count);
+    total->a += checked(a_sum.total(a, i, count), a, count);
+    total->b += checked(b_sum.total(b, i, count), b, count);
   }
-  return a_total > 0 ? std::sqrt(a_total / b_total) : 0.0;
 }
 
 }  // namespace sklearn_backprop

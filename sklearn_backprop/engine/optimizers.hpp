@@ -12,7 +12,7 @@
 #include <tuple>
 #include <vector>
 
-#include "segments.hpp"
+#include "parameters.hpp"
 
 namespace sklearn_backprop::optimizers {
 
@@ -148,29 +148,36 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   virtual Index n_moments() const = 0;
-  // One step; state.t counts it already. The gradient becomes the change of theta.
-  virtual void step(State<T>& state, double rate, const std::vector<Segment>& segments,
-                    T* gradient, T* theta) const = 0;
+  // Step t, from 1, on [begin, end) of theta. There the gradient becomes the change of
+  // theta.
+  virtual void step(State<T>& state, std::int64_t t, double rate,
+                    const ParameterTable& table, Index begin, Index end, T* gradient,
+                    T* theta) const = 0;
 };
 
 template <typename Kind, typename T>
-class OptimizerOf : public Optimizer<T> {
+class OptimizerOf final : public Optimizer<T> {
  public:
   explicit OptimizerOf(const Settings& settings) : settings_(settings) {}
   Index n_moments() const override { return Kind::n_moments; }
-  void step(State<T>& state, double rate, const std::vector<Segment>& segments,
-            T* gradient, T* theta) const override {
-    const Rule rule(settings_, rate, state.t);
-    const Index n = segments.back().end;
+  void step(State<T>& state, std::int64_t t, double rate, const ParameterTable& table,
+            Index begin, Index end, T* gradient, T* theta) const override {
     T* a = state.moments.data();
-    T* b = a + (Kind::n_moments - 1) * n;
-    const T decay = T(rate * settings_.weight_decay);
-    if (decay == T(0)) return update<Rule, T>(rule, decay, n, gradient, a, b, theta);
-    for (const Segment& segment : segments) {
-      const Index at = segment.begin;
-      update<Rule, T>(rule, segment.is_penalised() ? decay : T(0), segment.size(),
-                      gradient + at, a + at, b + at, theta + at);
+    T* b = a + (Kind::n_moments - 1) * table.n_parameters();
+    auto step_on = [&](double own_rate, double decay, Index from, Index to) {
+      update<Rule, T>(Rule(settings_, own_rate, t), T(own_rate * decay), to - from,
+                      gradient + from, a + from, b + from, theta + from);
+    };
+    if (settings_.weight_decay == 0 && table.has_one_rate()) {
+      return step_on(rate, 0, begin, end);
     }
+    table.for_each_in(begin, end, [&](const Parameter& row, Index from, Index to) {
+      if (row.is_frozen()) {
+        std::fill(gradient + from, gradient + to, T(0));
+      } else {
+        step_on(rate * row.rate, settings_.weight_decay * row.penalty, from, to);
+      }
+    });
   }
 
  private:

@@ -9,6 +9,7 @@
 #include "blas.hpp"
 #include "rows.hpp"
 #include "simd.hpp"
+#include "team.hpp"
 
 namespace sklearn_backprop::quadratic {
 
@@ -154,7 +155,7 @@ class DataCost final : public Cost {
   }
 
  private:
-  static constexpr Index kParallelSize = 100'000;
+  static constexpr Index kParallelSize = 400'000;  // worth the start of a thread
 
   struct Sums {
     explicit Sums(std::size_t n) : products(n) {}
@@ -189,15 +190,12 @@ class DataCost final : public Cost {
   // Sums of share * residual, times one, itself and the row, for one target. The shares
   // of the threads and the order of their sum depend on nothing but their number.
   const Sums& sum_rows(Index t) {
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(n_threads_) schedule(static, 1)
-#endif
-    for (int thread = 0; thread < n_threads_; ++thread) {
-      Sums& mine = sums_[static_cast<std::size_t>(thread)];
+    run_team(n_threads_, [&](const Member& member) {
+      Sums& mine = sums_[static_cast<std::size_t>(member.rank())];
       mine.clear();
-      const Index end = x_.n_rows * (thread + 1) / n_threads_;
-      for (Index i = x_.n_rows * thread / n_threads_; i < end; ++i) add_row(t, i, mine);
-    }
+      const auto [begin, end] = member.share_of(x_.n_rows);
+      for (Index i = begin; i < end; ++i) add_row(t, i, mine);
+    });
     for (std::size_t k = 1; k < sums_.size(); ++k) sums_.front().add(sums_[k]);
     return sums_.front();
   }

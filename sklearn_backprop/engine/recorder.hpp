@@ -1,4 +1,4 @@
-// What training did to each weight matrix, in norms: it reads and never writes what
+// What training did to each recorded array, in norms: it reads and never writes what
 // training uses.
 #pragma once
 
@@ -10,8 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "layers.hpp"
-#include "norms.hpp"
+#include "gradient.hpp"
+#include "network.hpp"
+#include "probes.hpp"
 
 namespace sklearn_backprop {
 
@@ -24,51 +25,41 @@ inline RecordMode record_mode_of(const std::string& name) {
 }
 
 // What a record measures, in the order of its row: C numbers for each of the first
-// names, one per dense layer, then one for each of the others.
-constexpr std::array layer_measures = {"gradient_norm", "gradient_norm_max",
+// names, one for every recorded array, then one for each of the others.
+constexpr std::array array_measures = {"gradient_norm", "gradient_norm_max",
                                        "update_ratio", "dead_fraction",
                                        "saturated_fraction"};
 constexpr std::array step_measures = {"clipped_fraction", "global_norm"};
 
-// Squared norms that a step takes anyway, and whether it was clipped.
-struct StepMeasures {
-  std::vector<double> gradient_squares;  // per column, of W's gradient
-  double global_squares = 0;
-  bool was_clipped = false;
-};
-
+template <typename T>
 class Recorder {
  public:
-  Recorder(RecordMode mode, Index n_columns, int n_threads)
-      : mode_(mode), n_columns_(static_cast<std::size_t>(n_columns)) {
+  Recorder(RecordMode mode, const Network<T>& network, int team_size)
+      : mode_(mode), n_columns_(static_cast<std::size_t>(network.n_columns())) {
     if (mode_ == RecordMode::none) return;
-    unit_counts_.assign(static_cast<std::size_t>(n_threads),
-                        std::vector<UnitCounts>(n_columns_));
+    for (int rank = 0; rank < team_size; ++rank) {
+      probes_.emplace_back(network.columns_of_layers(), network.n_columns());
+    }
     clear();
   }
 
   bool is_on() const { return mode_ != RecordMode::none; }
-  // Where activations count their units, per thread; null while nothing is recorded.
-  std::vector<std::vector<UnitCounts>>* unit_counts() {
-    return is_on() ? &unit_counts_ : nullptr;
+  // What counts units in one member's rows; null while nothing is recorded.
+  Probe<T>* probe(int rank) {
+    return is_on() ? &probes_[static_cast<std::size_t>(rank)] : nullptr;
   }
 
-  // After the optimizer: `change` holds what it added to theta.
-  template <typename T>
-  void add_step(const StepMeasures& step, const std::vector<Segment>& segments,
-                const T* change, const T* theta) {
-    if (!is_on()) return;
-    for (const Segment& segment : segments) {
-      if (segment.kind != Segment::Kind::weight) continue;
-      const auto c = static_cast<std::size_t>(segment.column);
-      const double squares = step.gradient_squares[c];
+  // After the optimizer's step, whose update of each array, relative to it, is given.
+  void add_step(const GradientMeasures& gradient, bool was_clipped,
+                const std::vector<double>& update_ratio) {
+    for (std::size_t c = 0; c < n_columns_; ++c) {
+      const double squares = gradient.column_squares[c];
       squares_[c] += squares;
       most_squares_[c] = std::max(most_squares_[c], squares);
-      ratio_[c] +=
-          ratio_of_norms(change + segment.begin, theta + segment.begin, segment.size());
+      ratio_[c] += update_ratio[c];
     }
-    global_squares_ += step.global_squares;
-    n_clipped_ += step.was_clipped ? 1 : 0;
+    global_squares_ += gradient.squares;
+    n_clipped_ += was_clipped ? 1 : 0;
     ++n_steps_;
     if (mode_ == RecordMode::batch) close();
   }
@@ -79,7 +70,7 @@ class Recorder {
     return records_;
   }
   std::size_t width() const {
-    return layer_measures.size() * n_columns_ + step_measures.size();
+    return array_measures.size() * n_columns_ + step_measures.size();
   }
 
  private:
@@ -102,8 +93,8 @@ class Recorder {
 
   double dead_fraction(std::size_t c) const {
     std::vector<unsigned char> is_alive;
-    for (const auto& counts_of_thread : unit_counts_) {
-      const auto& alive_here = counts_of_thread[c].is_alive;
+    for (const UnitProbe<T>& probe : probes_) {
+      const auto& alive_here = probe.counts()[c].is_alive;
       is_alive.resize(std::max(is_alive.size(), alive_here.size()));
       for (std::size_t j = 0; j < alive_here.size(); ++j) {
         is_alive[j] = static_cast<unsigned char>(is_alive[j] | alive_here[j]);
@@ -115,14 +106,14 @@ class Recorder {
 
   double saturated_fraction(std::size_t c) const {
     double n_saturated = 0, n_seen = 0;
-    for (const auto& counts_of_thread : unit_counts_) {
-      n_saturated += counts_of_thread[c].n_saturated;
-      n_seen += counts_of_thread[c].n_seen;
+    for (const UnitProbe<T>& probe : probes_) {
+      n_saturated += probe.counts()[c].n_saturated;
+      n_seen += probe.counts()[c].n_seen;
     }
     return share_of(n_saturated, n_seen);
   }
 
-  // NaN where there is nothing to count: a dense layer without an activation.
+  // NaN where there is nothing to count: no activation follows that array.
   static double share_of(double part, double whole) {
     return whole > 0 ? part / whole : std::numeric_limits<double>::quiet_NaN();
   }
@@ -133,14 +124,12 @@ class Recorder {
     ratio_.assign(n_columns_, 0);
     global_squares_ = 0;
     n_clipped_ = n_steps_ = 0;
-    for (auto& counts_of_thread : unit_counts_) {
-      for (UnitCounts& counts : counts_of_thread) counts.clear();
-    }
+    for (UnitProbe<T>& probe : probes_) probe.clear();
   }
 
   RecordMode mode_;
   std::size_t n_columns_;
-  std::vector<std::vector<UnitCounts>> unit_counts_;
+  std::vector<UnitProbe<T>> probes_;  // one for each member of the team
   std::vector<double> squares_, most_squares_, ratio_;
   double global_squares_ = 0;
   Index n_clipped_ = 0, n_steps_ = 0;

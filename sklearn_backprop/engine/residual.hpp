@@ -9,6 +9,7 @@
 #include "double_double.hpp"
 #include "rows.hpp"
 #include "simd.hpp"
+#include "team.hpp"
 
 namespace sklearn_backprop::residual {
 
@@ -72,20 +73,37 @@ SKB_CLONES inline void add_multiple(const double* x, DoubleDouble factor, Index 
   }
 }
 
-// One target's sums over rows [begin, end).
+// One target of rows and their weights, and coefficients to predict it with.
 template <typename T>
-Sums sum_rows(const StridedRows<T>& x, const StridedRows<double>& y, Index target,
-              const double* weight, const double* coef, double intercept, Index begin,
-              Index end) {
-  const Index p = x.n_cols, n = padded(p);
+struct Problem {
+  StridedRows<T> x;
+  StridedRows<double> y;
+  Index target;
+  const double* weight;  // null where all are 1
+  const double* coef;
+  double intercept;
+};
+
+// Sums over a member's share of the rows. The first member calls between() now and
+// then; it may throw.
+template <typename T, typename Between>
+Sums sum_rows(const Member& member, const Problem<T>& problem, Between& between) {
+  constexpr Index rows_between = 1024;
+  const Index p = problem.x.n_cols, n = padded(p);
   Sums sums(p);
   std::vector<double> row(static_cast<std::size_t>(n), 0.0), b(row);
-  std::copy(coef, coef + p, b.begin());
+  std::copy(problem.coef, problem.coef + p, b.begin());
+  const auto [begin, end] = member.share_of(problem.x.n_rows);
   for (Index i = begin; i < end; ++i) {
-    for (Index j = 0; j < p; ++j) row[static_cast<std::size_t>(j)] = x(i, j);
+    if ((i - begin) % rows_between == 0) {
+      if (member.must_stop()) break;
+      if (member.is_first()) between();
+    }
+    for (Index j = 0; j < p; ++j) row[static_cast<std::size_t>(j)] = problem.x(i, j);
     const DoubleDouble r =
-        subtract_dot(two_sum(y(i, target), -intercept), row.data(), b.data(), n);
-    const DoubleDouble weighted = weight == nullptr ? r : r * weight[i];
+        subtract_dot(two_sum(problem.y(i, problem.target), -problem.intercept),
+                     row.data(), b.data(), n);
+    const DoubleDouble weighted = problem.weight == nullptr ? r : r * problem.weight[i];
     add_multiple(row.data(), weighted, n, sums.hi.data(), sums.lo.data());
     sums.residual = sums.residual + weighted;
     sums.squares = sums.squares + weighted * r;
@@ -93,20 +111,14 @@ Sums sum_rows(const StridedRows<T>& x, const StridedRows<double>& y, Index targe
   return sums;
 }
 
-// total += one target's sums over all rows, shared out over `n_threads`.
-template <typename T>
-void add_rows(const StridedRows<T>& x, const StridedRows<double>& y, Index target,
-              const double* weight, const double* coef, double intercept, int n_threads,
-              Sums& total) {
-  std::vector<Sums> shares(static_cast<std::size_t>(n_threads), Sums(x.n_cols));
-#ifdef _OPENMP
-#pragma omp parallel for num_threads(n_threads) schedule(static, 1)
-#endif
-  for (int t = 0; t < n_threads; ++t) {
-    shares[static_cast<std::size_t>(t)] =
-        sum_rows(x, y, target, weight, coef, intercept, x.n_rows * t / n_threads,
-                 x.n_rows * (t + 1) / n_threads);
-  }
+// total += the sums over all rows, shared out over `n_threads`.
+template <typename T, typename Between>
+void add_rows(const Problem<T>& problem, int n_threads, Sums& total, Between& between) {
+  std::vector<Sums> shares(static_cast<std::size_t>(n_threads), Sums(problem.x.n_cols));
+  run_team(n_threads, [&](Member& member) {
+    shares[static_cast<std::size_t>(member.rank())] =
+        sum_rows(member, problem, between);
+  });
   for (const Sums& share : shares) total.add(share);
 }
 

@@ -1,8 +1,8 @@
-// Training: every mini-batch of an epoch, from the forward pass to the optimizer's
-// step.
+// Training: a step is a gradient and what the optimizer makes of it; an epoch is a loop
+// over both.
 #pragma once
 
-#include <chrono>
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -11,64 +11,52 @@
 #include <vector>
 
 #include "clipping.hpp"
+#include "gradient.hpp"
 #include "network.hpp"
-#include "norms.hpp"
 #include "optimizers.hpp"
 #include "recorder.hpp"
 
 namespace sklearn_backprop {
 
+struct StepSettings {
+  double learning_rate = 0;
+  clipping::Clip clip;
+};
+
 struct EpochSettings {
   Index batch_size = 1;
-  double learning_rate = 0;
-  double alpha = 0;
-  double total_weight = 0;
-  clipping::Clip clip;
+  Weighing weighing;
+  StepSettings step;
   RecordMode record = RecordMode::none;
   std::uint64_t seed = 0;
   int n_threads = 1;
 };
 
+// Where finite numbers ended: in the output of a layer, by its number, or in the
+// gradient of an array, by its row of the table.
+struct Divergence {
+  std::string status = "ok";
+  Index layer = -1;
+  Index parameter = -1;
+};
+
 struct EpochResult {
   double loss = 0;
   Index n_steps = 0;
-  std::string status = "ok";
-  Index layer = -1;
+  Divergence divergence;
   std::vector<double> records;  // rows of `record_width` measures
   std::size_t record_width = 0;
 };
 
-// Looks for signals, at most every tenth of a second.
-class SignalPoll {
- public:
-  using Clock = std::chrono::steady_clock;
-
-  template <typename Look>
-  void operator()(const Look& look) {
-    if (Clock::now() - last_ < std::chrono::milliseconds(100)) return;
-    look();
-    last_ = Clock::now();
-  }
-
- private:
-  Clock::time_point last_ = Clock::now();
-};
-
-// g += factor * w on the penalised segments; returns the sum of squares of those w.
+// Threads for a step on so many rows: small steps stay on one thread, for meeting a
+// team-mate three times costs some microseconds on an idle machine, and more on a busy
+// one.
 template <typename T>
-double add_penalty(const std::vector<Segment>& segments, double factor, const T* theta,
-                   T* gradient) {
-  if (factor == 0) return 0;
-  double squares = 0;
-  for (const Segment& segment : segments) {
-    if (!segment.is_penalised()) continue;
-    const Index n = segment.size();
-    const T* w = theta + segment.begin;
-    squares += sum_of_squares(w, n);
-    add_scaled(Matrix<T>{gradient + segment.begin, 1, n, n}, T(factor),
-               Matrix<const T>{w, 1, n, n});
-  }
-  return squares;
+int team_size_for(const Network<T>& network, Index n_rows, int n_threads) {
+  constexpr double products_per_thread = 2e6;
+  const double work = 3.0 * double(n_rows) * double(network.n_parameters());
+  const double wanted = std::min(double(n_threads), work / products_per_thread);
+  return std::max(1, static_cast<int>(std::min(wanted, double(n_rows))));
 }
 
 template <typename T>
@@ -81,39 +69,91 @@ class Trainer {
     const auto n = static_cast<std::size_t>(network_->n_parameters());
     state_.moments.assign(n * static_cast<std::size_t>(optimizer_->n_moments()), T(0));
     gradient_.resize(n);
-    measures_.gradient_squares.resize(static_cast<std::size_t>(network_->n_columns()));
   }
 
   const Network<T>& network() const { return *network_; }
   Index n_moments() const { return optimizer_->n_moments(); }
   optimizers::State<T>& state() { return state_; }
+  std::vector<T>& gradient() { return gradient_; }
 
-  // Calls look_for_signals() about ten times a second; it may throw, and
-  // then leaves theta, running and the state as after the last step.
-  template <typename Look>
-  EpochResult train_epoch(T* theta, T* running, const Data<T>& data, Selection rows,
-                          const EpochSettings& settings, const Look& look_for_signals) {
-    Walker<T>& walker = walker_for(settings);
-    Recorder recorder(settings.record, network_->n_columns(), walker.n_threads());
-    EpochResult result;
-    SignalPoll poll;
-    for (Index begin = 0; begin < rows.count; begin += settings.batch_size) {
-      poll(look_for_signals);
-      const Index n = std::min(settings.batch_size, rows.count - begin);
-      const Selection batch = rows.part(begin, n);
-      const double weight = row_shares(data, batch, share_);
-      if (!(weight > 0)) continue;
-      const Pass<T> pass = training_pass(theta, running, settings);
-      const double objective = evaluate(walker, pass, data, batch, settings, recorder,
-                                        [&] { poll(look_for_signals); });
-      if (!std::isfinite(objective + measures_.global_squares)) {
-        diagnose(walker, pass, data, batch, objective, result);
-        break;
+  // The gradient of the selected rows' objective, for the step that comes next; it is
+  // left in `gradient()`. first_row: of the selection in its mini-batch.
+  template <typename Between>
+  GradientMeasures find_gradient(const T* theta, T* running, const T* constants,
+                                 const Data<T>& data, Selection rows,
+                                 const EpochSettings& settings, Index first_row,
+                                 Between& between) {
+    const int size = team_size_for(*network_, rows.count, settings.n_threads);
+    TeamGradient<T> gradient(*network_, rows.count, size);
+    Pass<T> pass =
+        training_pass(theta, running, constants, settings.seed, state_.t + 1);
+    pass.first_row = first_row;
+    GradientMeasures measures;
+    run_team(size, [&](Member& member) {
+      const GradientMeasures& all = gradient.compute(
+          member, pass, data, rows, settings.weighing, nullptr, between);
+      if (member.is_first()) measures = all;
+    });
+    return measures;
+  }
+
+  // Takes the step that `gradient()` asks for.
+  void take_step(T* theta, const StepSettings& settings) {
+    double squares = 0;
+    for (const Parameter& row : network_->table().rows()) {
+      if (!row.is_frozen()) {
+        squares += sum_of_squares<T>(gradient_.data() + row.begin, row.size);
       }
-      step(settings, theta);
-      recorder.add_step(measures_, network_->segments(), gradient_.data(), theta);
-      result.loss += objective * weight / settings.total_weight;
-      ++result.n_steps;
+    }
+    step_on(0, network_->n_parameters(), state_.t + 1, settings, std::sqrt(squares),
+            theta);
+    ++state_.t;
+  }
+
+  // The calling thread calls between() before every step and amid long ones; it may
+  // throw, and then leaves theta, running and the state as after the last step.
+  template <typename Between>
+  EpochResult train_epoch(T* theta, T* running, const T* constants, const Data<T>& data,
+                          Selection rows, const EpochSettings& settings,
+                          Between& between) {
+    TeamGradient<T>& gradient = gradient_for(settings);
+    steps_.resize(static_cast<std::size_t>(gradient.team_size()));
+    Recorder<T> recorder(settings.record, *network_, gradient.team_size());
+    EpochResult result;
+    Selection failed;
+    double objective = 0;
+    const std::int64_t t_before = state_.t;
+    run_team(gradient.team_size(), [&](Member& member) {
+      std::int64_t t = t_before;
+      for (Index begin = 0; begin < rows.count; begin += settings.batch_size) {
+        const Selection batch =
+            rows.part(begin, std::min(settings.batch_size, rows.count - begin));
+        if (data.weight != nullptr && !(weight_of(data, batch) > 0)) continue;
+        if (member.is_first()) between();
+        const Pass<T> pass =
+            training_pass(theta, running, constants, settings.seed, ++t);
+        const GradientMeasures& measures =
+            gradient.compute(member, pass, data, batch, settings.weighing,
+                             recorder.probe(member.rank()), between);
+        if (!measures.is_finite()) {
+          if (member.is_first()) {
+            failed = batch;
+            objective = measures.objective;
+          }
+          return;
+        }
+        step(member, t, measures, settings.step, recorder.is_on(), theta);
+        if (!member.is_first()) continue;
+        state_.t = t;
+        if (recorder.is_on()) record(measures, recorder);
+        result.loss += measures.objective * double(batch.count) / double(rows.count);
+        ++result.n_steps;
+      }
+    });
+    if (failed.count > 0) {
+      const Pass<T> pass =
+          training_pass(theta, nullptr, constants, settings.seed, state_.t + 1);
+      result.divergence = find_divergence(pass, data, failed, objective);
     }
     result.records = recorder.finish();
     result.record_width = recorder.width();
@@ -121,96 +161,117 @@ class Trainer {
   }
 
  private:
-  Walker<T>& walker_for(const EpochSettings& settings) {
-    const std::pair<Index, int> key(settings.batch_size, settings.n_threads);
-    if (!walker_.has_value() || key != walker_key_) {
-      walker_.emplace(*network_, settings.batch_size, true, settings.n_threads);
-      walker_key_ = key;
+  // What one member measures of a step on its slice.
+  struct alignas(64) OwnStep {
+    bool was_clipped = false;
+    std::vector<TwoSums> columns;  // squares of change and array
+  };
+
+  TeamGradient<T>& gradient_for(const EpochSettings& settings) {
+    const int size = team_size_for(*network_, settings.batch_size, settings.n_threads);
+    const std::pair<Index, int> key(settings.batch_size, size);
+    if (!team_gradient_.has_value() || key != team_gradient_key_) {
+      team_gradient_.reset();
+      team_gradient_.emplace(*network_, settings.batch_size, size);
+      team_gradient_key_ = key;
     }
-    return *walker_;
+    return *team_gradient_;
   }
 
-  Pass<T> training_pass(const T* theta, T* running, const EpochSettings& settings) {
+  Pass<T> training_pass(const T* theta, T* running, const T* constants,
+                        std::uint64_t seed, std::int64_t t) {
     Pass<T> pass;
     pass.theta = theta;
+    pass.constants = constants;
     pass.new_running = running;
     pass.gradient = gradient_.data();
-    pass.row_share = share_.data();
     pass.is_training = pass.drops_units = true;
-    pass.seed = settings.seed;
-    pass.step = static_cast<std::uint64_t>(state_.t) + 1;
+    pass.seed = seed;
+    pass.step = static_cast<std::uint64_t>(t);
     return pass;
   }
 
-  // The objective of the mini-batch; leaves its gradient and their measures.
-  template <typename Between>
-  double evaluate(Walker<T>& walker, const Pass<T>& pass, const Data<T>& data,
-                  Selection batch, const EpochSettings& settings, Recorder& recorder,
-                  const Between& between) {
-    const double loss =
-        walker.value_and_gradient(pass, data, batch, recorder.unit_counts(), between);
-    const double factor = settings.alpha / settings.total_weight;
-    const double squares =
-        add_penalty(network_->segments(), factor, pass.theta, gradient_.data());
-    measure(gradient_.data());
-    return loss + 0.5 * factor * squares;
+  // By every member on its slice of theta; ends when all have stepped.
+  void step(Member& member, std::int64_t t, const GradientMeasures& measures,
+            const StepSettings& settings, bool measures_it, T* theta) {
+    OwnStep& own = steps_[static_cast<std::size_t>(member.rank())];
+    const auto [begin, end] = slice_of(member, network_->n_parameters());
+    own.was_clipped =
+        step_on(begin, end, t, settings, std::sqrt(measures.squares), theta);
+    if (measures_it) measure_step(begin, end, theta, own);
+    member.meet();
   }
 
-  void step(const EpochSettings& settings, T* theta) {
+  // Clips and steps on [begin, end) of theta; tells whether it clipped.
+  bool step_on(Index begin, Index end, std::int64_t t, const StepSettings& settings,
+               double gradient_norm, T* theta) {
     T* gradient = gradient_.data();
-    measures_.was_clipped =
-        clipping::apply(settings.clip, std::sqrt(measures_.global_squares), gradient,
-                        network_->n_parameters());
-    ++state_.t;
-    optimizer_->step(state_, settings.learning_rate, network_->segments(), gradient,
-                     theta);
+    const bool was_clipped =
+        clipping::apply(settings.clip, gradient_norm, gradient + begin, end - begin);
+    optimizer_->step(state_, t, settings.learning_rate, network_->table(), begin, end,
+                     gradient, theta);
+    return was_clipped;
   }
 
-  void measure(const T* gradient) {
-    measures_.global_squares = 0;
-    for (const Segment& segment : network_->segments()) {
-      const double squares = sum_of_squares(gradient + segment.begin, segment.size());
-      measures_.global_squares += squares;
-      if (segment.kind == Segment::Kind::weight) {
-        measures_.gradient_squares[static_cast<std::size_t>(segment.column)] = squares;
+  // The optimizer has left the change of theta in the gradient's place.
+  void measure_step(Index begin, Index end, const T* theta, OwnStep& own) const {
+    own.columns.assign(static_cast<std::size_t>(network_->n_columns()), TwoSums{});
+    network_->table().for_each_in(
+        begin, end, [&](const Parameter& row, Index from, Index to) {
+          if (row.column < 0) return;
+          add_squares<T>(gradient_.data() + from, theta + from, to - from,
+                         &own.columns[static_cast<std::size_t>(row.column)]);
+        });
+  }
+
+  void record(const GradientMeasures& measures, Recorder<T>& recorder) {
+    update_ratio_.resize(static_cast<std::size_t>(network_->n_columns()));
+    bool was_clipped = false;
+    for (const OwnStep& own : steps_) was_clipped = was_clipped || own.was_clipped;
+    for (std::size_t c = 0; c < update_ratio_.size(); ++c) {
+      TwoSums total;
+      for (const OwnStep& own : steps_) {
+        total.a += own.columns[c].a;
+        total.b += own.columns[c].b;
+      }
+      update_ratio_[c] = total.a > 0 ? std::sqrt(total.a / total.b) : 0.0;
+    }
+    recorder.add_step(measures, was_clipped, update_ratio_);
+  }
+
+  // Looks again, layer by layer: forward at the outputs; then, from the last array
+  // down, at the gradient that the step left.
+  Divergence find_divergence(Pass<T> pass, const Data<T>& data, Selection batch,
+                             double objective) {
+    TeamGradient<T> alone(*network_, batch.count, 1);
+    DivergenceProbe<T> probe;
+    auto nothing = [] {};
+    std::vector<T> gradient(gradient_.size());
+    pass.gradient = gradient.data();
+    run_team(1, [&](Member& member) {
+      alone.compute(member, pass, data, batch, Weighing{}, &probe, nothing);
+    });
+    if (probe.number() >= 0) return {"activation", probe.number(), -1};
+    if (!std::isfinite(objective)) return {"loss", -1, -1};
+    const auto& rows = network_->table().rows();
+    for (Index row = Index(rows.size()); row-- > 0;) {
+      const Parameter& parameter = rows[static_cast<std::size_t>(row)];
+      const T* of_row = gradient_.data() + parameter.begin;
+      if (!std::isfinite(sum_of_squares(of_row, parameter.size))) {
+        return {"gradient", -1, row};
       }
     }
-  }
-
-  // Looks again, layer by layer: forward at the outputs; then, from the output layer
-  // down, at the gradient that the step left.
-  void diagnose(Walker<T>& walker, Pass<T> pass, const Data<T>& data, Selection batch,
-                double objective, EpochResult& result) {
-    pass.new_running = nullptr;
-    result.layer = walker.divergent_column(pass, data, batch);
-    if (result.layer >= 0) {
-      result.status = "activation";
-    } else if (!std::isfinite(objective)) {
-      result.status = "loss";
-      result.layer = network_->n_columns() - 1;
-    } else {
-      result.status = "gradient";
-      result.layer = divergent_gradient();
-    }
-  }
-
-  Index divergent_gradient() const {
-    Index column = -1;
-    for (const Segment& segment : network_->segments()) {
-      const T* gradient = gradient_.data() + segment.begin;
-      const bool is_finite = std::isfinite(sum_of_squares(gradient, segment.size()));
-      if (!is_finite) column = std::max(column, segment.column);
-    }
-    return column;
+    return {"gradient", -1, -1};
   }
 
   std::shared_ptr<const Network<T>> network_;
   std::unique_ptr<optimizers::Optimizer<T>> optimizer_;
   optimizers::State<T> state_;
-  std::vector<T> gradient_, share_;
-  StepMeasures measures_;
-  std::optional<Walker<T>> walker_;
-  std::pair<Index, int> walker_key_{0, 0};
+  std::vector<T> gradient_;
+  std::vector<OwnStep> steps_;
+  std::vector<double> update_ratio_;
+  std::optional<TeamGradient<T>> team_gradient_;
+  std::pair<Index, int> team_gradient_key_{0, 0};
 };
 
 }  // namespace sklearn_backprop

@@ -215,6 +215,9 @@ class _Run:
 
 def _linear_network(n_features, n_targets, has_intercept):
     """The engine's network of one layer."""
+    size = n_features * n_targets
+    common = {"rate": 1.0, "recorded": True}
+    table = [{"name": "coef", "start": 0, "size": size, "penalty": 1.0, **common}]
     layer: dict[str, Any] = {
         "kind": "dense",
         "n_in": n_features,
@@ -222,8 +225,17 @@ def _linear_network(n_features, n_targets, has_intercept):
         "W": 0,
     }
     if has_intercept:
-        layer["b"] = n_features * n_targets
-    return _engine.NetworkFloat64([layer], loss="squared_error", link="identity")
+        layer["b"] = 1
+        table.append(
+            {
+                "name": "intercept",
+                "start": size,
+                "size": n_targets,
+                "penalty": 0.0,
+                **common,
+            }
+        )
+    return _engine.NetworkFloat64(table, [layer], loss="squared_error", link="identity")
 
 
 def _scaled(X, places: Coordinates):

@@ -1,8 +1,9 @@
-"""From hyper-parameters to a list of layers and their places in one flat vector.
+"""From hyper-parameters to a list of layers and the table of their parameters.
 
-Theta holds, for every hidden layer, W (n_in, n_out) and b, the projection P of the skip
-that ends there if the widths differ, then gamma and beta where it is normalized; last
-the output layer's W and b.
+The table has a row for every array that theta, one flat vector, holds: for every hidden
+layer W (n_in, n_out) and b, the projection P of the skip that ends there if the widths
+differ, then gamma and beta where it is normalized; last the output layer's W and b.
+Layers name their arrays by rows of the table.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ __all__ = [
     "NORMALIZATIONS",
     "RESIDUALS",
     "Architecture",
-    "Piece",
+    "Parameter",
     "activation_per_layer",
     "build_architecture",
 ]
@@ -45,37 +46,80 @@ RESIDUALS = ("add", "concat")
 Layer = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One parameter array's place in theta."""
+# Role of an array -> what names it behind its layer.
+_ROLES = {
+    "W": "weights",
+    "b": "biases",
+    "P": "projection",
+    "gamma": "scales",
+    "beta": "shifts",
+}
 
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row of the table of parameters: an array, and its place in theta."""
+
+    layer: int  # hidden layers from 0, then the output layer
     role: str  # "W", "b", "gamma", "beta" or "P"
     start: int
     shape: tuple[int, ...]
-    activation: str  # of the layer it feeds; "identity" for output and skip
+    initializer: str  # what suits it: a key of INITIALIZERS
+    is_output: bool = False
+    rate: float = 1.0  # factor of the learning rate; 0: frozen
+
+    @property
+    def name(self) -> str:
+        """Name the array, as columns of the records are."""
+        layer = "output" if self.is_output else f"hidden {self.layer + 1}"
+        return f"{layer} {_ROLES[self.role]}"
+
+    @property
+    def size(self) -> int:
+        """Count its elements."""
+        return prod(self.shape)
+
+    @property
+    def is_penalised(self) -> bool:
+        """Tell whether alpha and the decay of weights act on it."""
+        return self.role in ("W", "P")
+
+    @property
+    def is_recorded(self) -> bool:
+        """Tell whether histories have a column for it."""
+        return self.role == "W"
 
     def view(self, theta: np.ndarray) -> np.ndarray:
-        """Show this piece of theta in its own shape."""
-        return theta[self.start : self.start + prod(self.shape)].reshape(self.shape)
+        """Show this stretch of theta in its own shape."""
+        return theta[self.start : self.start + self.size].reshape(self.shape)
+
+    def row(self) -> dict[str, Any]:
+        """Write it as the engine reads it."""
+        return {
+            "name": self.name,
+            "start": self.start,
+            "size": self.size,
+            "penalty": float(self.is_penalised),
+            "rate": self.rate,
+            "recorded": self.is_recorded,
+        }
 
 
 @dataclass
 class Architecture:
-    """The layers of a network as the engine takes them, and the pieces of theta."""
+    """The layers of a network as the engine takes them, and the table of parameters."""
 
     layers: list[Layer] = field(default_factory=list)
-    pieces: list[Piece] = field(default_factory=list)
+    parameters: list[Parameter] = field(default_factory=list)
     n_theta: int = 0
     n_running: int = 0
 
-    def place(
-        self, role: str, shape: tuple[int, ...], activation: str = "identity"
-    ) -> int:
-        """Append a piece to theta and return where it starts."""
-        start = self.n_theta
-        self.pieces.append(Piece(role, start, shape, activation))
-        self.n_theta += prod(shape)
-        return start
+    def place(self, layer: int, role: str, shape: tuple[int, ...], **rest) -> int:
+        """Append an array to theta and return its row in the table."""
+        parameter = Parameter(layer, role, self.n_theta, shape, **rest)
+        self.parameters.append(parameter)
+        self.n_theta += parameter.size
+        return len(self.parameters) - 1
 
     def place_running(self, width: int) -> int:
         """Reserve running means and variances and return where they start."""
@@ -83,13 +127,23 @@ class Architecture:
         self.n_running += 2 * width
         return start
 
+    @property
+    def table(self) -> list[dict[str, Any]]:
+        """Give the table of parameters as the engine reads it."""
+        return [parameter.row() for parameter in self.parameters]
+
+    @property
+    def recorded_names(self) -> list[str]:
+        """Name the columns of the records."""
+        return [row.name for row in self.parameters if row.is_recorded]
+
     def views(self, role: str, theta: np.ndarray) -> list[np.ndarray]:
-        """Show all pieces of one role, from input to output."""
-        return [piece.view(theta) for piece in self.pieces if piece.role == role]
+        """Show all arrays of one role, from input to output."""
+        return [row.view(theta) for row in self.parameters if row.role == role]
 
     def shapes(self, role: str) -> list[tuple[int, ...]]:
-        """Shapes of all pieces of one role, from input to output."""
-        return [piece.shape for piece in self.pieces if piece.role == role]
+        """Shapes of all arrays of one role, from input to output."""
+        return [row.shape for row in self.parameters if row.role == role]
 
     def start_running(self, dtype: np.dtype) -> np.ndarray:
         """Give running means of zero and variances of one, (n_running,)."""
@@ -100,8 +154,26 @@ class Architecture:
                 running[variances : variances + layer["width"]] = 1.0
         return running
 
+    def where(self, number: int = -1, row: int = -1) -> str:
+        """Say which layer the engine means by its number, or by a row of the table."""
+        if row >= 0:
+            layer = self.parameters[row].layer
+        elif number >= 0:
+            layer = list(_flatten(self.layers))[number]["layer"]
+        else:
+            layer = self.n_hidden
+        if layer == self.n_hidden:
+            return "the output layer"
+        return f"hidden layer {layer + 1} of {self.n_hidden}"
+
+    @property
+    def n_hidden(self) -> int:
+        """Count the hidden layers."""
+        return self.parameters[-1].layer
+
 
 def _flatten(layers: Sequence[Layer]):
+    """Yield layers as the engine numbers them: a block before what it holds."""
     for layer in layers:
         yield layer
         yield from _flatten(layer.get("layers", ()))
@@ -109,6 +181,7 @@ def _flatten(layers: Sequence[Layer]):
 
 @dataclass(frozen=True)
 class _HiddenLayer:
+    index: int
     width: int
     activation: str
     normalization: str | None
@@ -153,9 +226,9 @@ def build_architecture(
     """Lay out a network; shapes follow from the widths alone."""
     sizes = hidden_sizes(hidden_layer_sizes)
     hidden = [
-        _HiddenLayer(width, name, normalization, dropout)
-        for width, name in zip(
-            sizes, activation_per_layer(activation, len(sizes)), strict=True
+        _HiddenLayer(index, width, name, normalization, dropout)
+        for index, (width, name) in enumerate(
+            zip(sizes, activation_per_layer(activation, len(sizes)), strict=True)
         )
     ]
     architecture = Architecture()
@@ -169,42 +242,78 @@ def build_architecture(
         )
     else:
         layers, width = _chain(architecture, n_features, hidden)
-    output = _dense(architecture, width, n_outputs, "identity")
+    output = _dense(
+        architecture,
+        len(sizes),
+        width,
+        n_outputs,
+        initializer=ACTIVATIONS["identity"],
+        is_output=True,
+    )
     architecture.layers = [*layers, output]
     return architecture
 
 
-def _dense(architecture: Architecture, n_in: int, n_out: int, activation: str) -> Layer:
+def _dense(
+    architecture: Architecture,
+    index: int,
+    n_in: int,
+    n_out: int,
+    *,
+    initializer: str,
+    is_output: bool = False,
+) -> Layer:
+    """Multiply by weights that start as `initializer` says, and add biases."""
     return {
         "kind": "dense",
+        "layer": index,
         "n_in": n_in,
         "n_out": n_out,
-        "W": architecture.place("W", (n_in, n_out), activation),
-        "b": architecture.place("b", (n_out,)),
+        "W": architecture.place(
+            index, "W", (n_in, n_out), initializer=initializer, is_output=is_output
+        ),
+        "b": architecture.place(
+            index, "b", (n_out,), initializer="zeros", is_output=is_output
+        ),
     }
 
 
-def _normalization(architecture: Architecture, kind: str, width: int) -> Layer:
+def _hidden_dense(architecture: Architecture, n_in: int, spec: _HiddenLayer) -> Layer:
+    """Lead to a hidden layer, with the start that suits its activation.
+
+    He's rule doubles the variance because the activation before the matrix halves it;
+    none stands before the first (He et al., 2015, section 2.2). That one starts with
+    half the variance, for networks then predict new rows better (docs/design.md).
+    """
+    initializer = ACTIVATIONS[spec.activation]
+    if spec.index == 0 and initializer == "he_normal":
+        initializer = "half_lecun_normal"
+    return _dense(architecture, spec.index, n_in, spec.width, initializer=initializer)
+
+
+def _normalization(architecture: Architecture, spec: _HiddenLayer) -> Layer:
+    index, width = spec.index, spec.width
     layer: Layer = {
-        "kind": f"{kind}_norm",
+        "kind": f"{spec.normalization}_norm",
+        "layer": index,
         "width": width,
-        "gamma": architecture.place("gamma", (width,)),
-        "beta": architecture.place("beta", (width,)),
+        "gamma": architecture.place(index, "gamma", (width,), initializer="ones"),
+        "beta": architecture.place(index, "beta", (width,), initializer="zeros"),
     }
-    if kind == "batch":
+    if spec.normalization == "batch":
         layer["running"] = architecture.place_running(width)
     return layer
 
 
-def _behind(architecture: Architecture, spec: _HiddenLayer) -> list[Layer]:
+def _after_dense(architecture: Architecture, spec: _HiddenLayer) -> list[Layer]:
     """Chain [normalization] -> activation -> [dropout], what follows a dense layer."""
-    width = spec.width
     layers: list[Layer] = []
     if spec.normalization:
-        layers.append(_normalization(architecture, spec.normalization, width))
-    layers.append({"kind": "activation", "name": spec.activation, "width": width})
+        layers.append(_normalization(architecture, spec))
+    common = {"layer": spec.index, "width": spec.width}
+    layers.append({"kind": "activation", "name": spec.activation, **common})
     if spec.dropout:
-        layers.append({"kind": "dropout", "width": width, "rate": spec.dropout})
+        layers.append({"kind": "dropout", "rate": spec.dropout, **common})
     return layers
 
 
@@ -214,8 +323,8 @@ def _chain(
     """Hidden layers one behind the other, and the width of the last."""
     layers: list[Layer] = []
     for spec in hidden:
-        layers.append(_dense(architecture, n_in, spec.width, spec.activation))
-        layers += _behind(architecture, spec)
+        layers.append(_hidden_dense(architecture, n_in, spec))
+        layers += _after_dense(architecture, spec)
         n_in = spec.width
     return layers, n_in
 
@@ -232,7 +341,15 @@ def _concat_blocks(
         block = hidden[start : start + block_size]
         inner, width = _chain(architecture, n_in, block)
         n_out = n_in + width
-        layers.append({"kind": "concat", "n_in": n_in, "n_out": n_out, "layers": inner})
+        layers.append(
+            {
+                "kind": "concat",
+                "layer": block[-1].index,
+                "n_in": n_in,
+                "n_out": n_out,
+                "layers": inner,
+            }
+        )
         n_in = n_out
     return layers, n_in
 
@@ -251,28 +368,37 @@ def _add_blocks(
     every depth (Hayou et al., 2021, "Stable ResNet").
     """
     first, *others = hidden
-    layers = [_dense(architecture, n_in, first.width, first.activation)]
+    layers = [_hidden_dense(architecture, n_in, first)]
     n_blocks = -(-len(others) // block_size)
     for start in range(0, len(others), block_size):
         block = hidden[start : start + block_size + 1]
         inner: list[Layer] = []
         for before, spec in pairwise(block):
-            inner += _behind(architecture, before)
-            inner.append(
-                _dense(architecture, before.width, spec.width, spec.activation)
-            )
-        layers.append(
-            _skip(architecture, block[0].width, block[-1].width, inner, n_blocks)
-        )
-    return layers + _behind(architecture, hidden[-1]), hidden[-1].width
+            inner += _after_dense(architecture, before)
+            inner.append(_hidden_dense(architecture, before.width, spec))
+        layers.append(_skip(architecture, block[0], block[-1], inner, n_blocks))
+    return layers + _after_dense(architecture, hidden[-1]), hidden[-1].width
 
 
 def _skip(
-    architecture: Architecture, n_in: int, n_out: int, inner: list[Layer], n_blocks: int
+    architecture: Architecture,
+    before: _HiddenLayer,
+    last: _HiddenLayer,
+    inner: list[Layer],
+    n_blocks: int,
 ) -> Layer:
     """Add the branch to its input, projected where the widths differ."""
-    layer: Layer = {"kind": "add", "n_in": n_in, "n_out": n_out, "layers": inner}
-    layer["scale"] = 1 / np.sqrt(n_blocks)
+    n_in, n_out = before.width, last.width
+    layer: Layer = {
+        "kind": "add",
+        "layer": last.index,
+        "n_in": n_in,
+        "n_out": n_out,
+        "layers": inner,
+        "scale": 1 / np.sqrt(n_blocks),
+    }
     if n_in != n_out:
-        layer["P"] = architecture.place("P", (n_in, n_out))
+        layer["P"] = architecture.place(
+            last.index, "P", (n_in, n_out), initializer=ACTIVATIONS["identity"]
+        )
     return layer

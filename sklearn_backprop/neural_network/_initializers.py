@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from ._architecture import ACTIVATIONS, Architecture, Piece
+from ._architecture import Architecture, Parameter
 
 __all__ = ["INITIALIZERS", "INIT_ALIASES", "draw_parameters"]
 
@@ -61,25 +61,17 @@ INITIALIZERS: dict[str, Draw] = {
 INIT_ALIASES = {"xavier": "xavier_uniform", "he": "he_normal"}
 
 
-_HALF_OF_LECUN = _preset(0.5, "in", "normal")
+# What the table of parameters names besides.
+_FIXED: dict[str, Draw] = {
+    "half_lecun_normal": _preset(0.5, "in", "normal"),
+    "ones": lambda rng, shape: np.ones(shape),
+}
 
 
-def _automatic(piece: Piece) -> Draw:
-    """Pick the rule that keeps the variance of the signal.
-
-    He's doubles the variance because the activation before the matrix halves it; none
-    stands before the first (He et al., 2015, section 2.2). That one starts with half
-    the variance, for networks then predict new rows better (docs/design.md).
-    """
-    rule = ACTIVATIONS[piece.activation]
-    is_first_of_relu = piece.start == 0 and rule == "he_normal"
-    return _HALF_OF_LECUN if is_first_of_relu else INITIALIZERS[rule]
-
-
-def _initializer_of(piece: Piece, init: str) -> Draw:
-    """Find the rule of a weight matrix."""
-    if init == "auto":
-        return _automatic(piece)
+def _rule_of(parameter: Parameter, init: str) -> Draw:
+    """Find the rule by which an array starts: `init` chooses that of weights only."""
+    if init == "auto" or not parameter.is_penalised:
+        return {**INITIALIZERS, **_FIXED}[parameter.initializer]
     return INITIALIZERS[INIT_ALIASES.get(init, init)]
 
 
@@ -92,10 +84,8 @@ def draw_parameters(
 ) -> np.ndarray:
     """Draw theta (n_theta,): weights by the rule, gamma one, biases and beta zero."""
     theta = np.zeros(architecture.n_theta, dtype=dtype)
-    for piece in architecture.pieces:
-        if piece.role in "WP":
-            draw = _initializer_of(piece, init)
-            piece.view(theta)[...] = init_scale * draw(rng, piece.shape)
-        elif piece.role == "gamma":
-            piece.view(theta)[...] = 1.0
+    for parameter in architecture.parameters:
+        start = _rule_of(parameter, init)(rng, parameter.shape)
+        scale = init_scale if parameter.is_penalised else 1.0
+        parameter.view(theta)[...] = scale * start
     return theta

@@ -363,7 +363,7 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
             self._set_shape(X.shape[1], Y.shape[1])
             theta = np.zeros(wanted.n_theta, dtype=X.dtype)
             self._take(theta, check_random_state(self.random_state))
-        if wanted.pieces != self._architecture.pieces:
+        if wanted.parameters != self._architecture.parameters:
             raise ValueError(
                 "This fit would continue a network of "
                 f"{_describe_widths(self._architecture)} but the parameters now ask "
@@ -400,6 +400,7 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
     def _network(self):
         """Build the engine's network; it holds no parameters."""
         return _ENGINE_NETWORKS[self._training.theta.dtype](
+            self._architecture.table,
             self._architecture.layers,
             loss=self.loss,
             link=ENGINE_LINKS[self.out_activation_],
@@ -463,8 +464,8 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
             self._settings(len(rows.Y)),
             rows,
             tasks,
+            self._architecture.where,
             validation,
-            self._describe_layer,
         )
         if incremental:
             loop.run_one()
@@ -513,12 +514,6 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
                 stacklevel=8,
             )
         return int(min(self.batch_size, n_samples))
-
-    def _describe_layer(self, column) -> str:
-        """Name a dense layer by its column in the records."""
-        if column == self.n_layers_ - 2:
-            return "the output layer"
-        return f"hidden layer {column + 1} of {self.n_layers_ - 2}"
 
     def _publish(self) -> None:
         """Set the fitted attributes from the state of training."""

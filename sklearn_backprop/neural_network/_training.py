@@ -145,8 +145,8 @@ class EpochLoop:
         settings: Settings,
         rows: Rows,
         tasks: FitTasks,
+        where: Callable[[int, int], str],
         validation: Validation | None = None,
-        describe_layer: Callable[[int], str] = str,
     ):
         self.network = network
         self.state = state
@@ -154,7 +154,7 @@ class EpochLoop:
         self.rows = rows
         self.tasks = tasks
         self.validation = validation
-        self.describe_layer = describe_layer
+        self.where = where  # of a layer's number, or of a row of the table
         self.total_weight = rows.total_weight
         self.trainer = self._make_trainer()
         self.n_epochs = 0
@@ -236,7 +236,9 @@ class EpochLoop:
             # Where numbers end, so does the sum: in the middle.
             loss = epoch["loss"] if status == "runaway" else np.nan
             self._remember({**epoch, "loss": loss})
-            raise self._divergence(status, epoch["layer"])
+            raise self._divergence(
+                status, self.where(epoch["layer"], epoch["parameter"])
+            )
         return epoch
 
     def _judge(self, epoch) -> str:
@@ -354,12 +356,12 @@ class EpochLoop:
             print(line)
 
     # --- divergence
-    def _divergence(self, status, layer=-1) -> DivergenceError:
+    def _divergence(self, status, where="") -> DivergenceError:
         curve = self.state.loss_curve
         if status == "runaway":
             what = f"the loss went from {self.first_loss:.3g} to {curve[-1]:.3g}"
         else:
-            what = non_finite(status, self.describe_layer(layer) if layer >= 0 else "")
+            what = non_finite(status, where)
         when = f"Training diverged in epoch {len(curve)}"
         remedies = _remedies(self.settings, self.rows.X, self.rate)
         return DivergenceError(divergence_message(when, what, remedies))

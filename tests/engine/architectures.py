@@ -1,28 +1,42 @@
-"""Layer lists for the engine's tests, written out by hand."""
+"""Layers and tables of parameters for the engine's tests, written out by hand."""
 
 import numpy as np
+
+
+def parameter(role, start, size, rate=1.0):
+    """One row of the table."""
+    return {
+        "name": f"{role} at {start}",
+        "start": start,
+        "size": size,
+        "penalty": float(role in "WP"),
+        "rate": rate,
+        "recorded": role == "W",
+    }
 
 
 class Builder:
     """Appends layers and lays their parameters out one after the other."""
 
     def __init__(self):
+        self.table = []
         self.n_parameters = 0
         self.n_running = 0
 
-    def take(self, n):
-        offset = self.n_parameters
+    def take(self, role, n):
+        """Append a row to the table and return its number."""
+        self.table.append(parameter(role, self.n_parameters, n))
         self.n_parameters += n
-        return offset
+        return len(self.table) - 1
 
     def dense(self, n_in, n_out):
-        W, b = self.take(n_in * n_out), self.take(n_out)
+        W, b = self.take("W", n_in * n_out), self.take("b", n_out)
         return {"kind": "dense", "n_in": n_in, "n_out": n_out, "W": W, "b": b}
 
     def hidden(self, n_in, width, activation, normalization=None, dropout=0.0):
         layers = [self.dense(n_in, width)]
         if normalization is not None:
-            gamma, beta = self.take(width), self.take(width)
+            gamma, beta = self.take("gamma", width), self.take("beta", width)
             norm = {"kind": f"{normalization}_norm", "width": width}
             norm |= {"gamma": gamma, "beta": beta}
             if normalization == "batch":
@@ -46,7 +60,7 @@ def make_layers(
     normalization=None,
     dropout=0.0,
 ):
-    """Return (layers, n_parameters, n_running)."""
+    """Return ((table, layers), n_parameters, n_running)."""
     builder = Builder()
     layers = []
     width = n_in
@@ -62,12 +76,12 @@ def make_layers(
         if residual == "add":
             entry |= {"n_out": width, "scale": 0.7}
             if block_in != width:
-                entry["P"] = builder.take(block_in * width)
+                entry["P"] = builder.take("P", block_in * width)
         else:
             width = entry["n_out"] = block_in + width
         layers.append(entry)
     layers.append(builder.dense(width, n_out))
-    return layers, builder.n_parameters, builder.n_running
+    return (builder.table, layers), builder.n_parameters, builder.n_running
 
 
 def start(n_parameters, n_running, *, scale=0.5, seed=0, dtype=np.float64):

@@ -21,6 +21,7 @@ _spec = importlib.util.spec_from_file_location(
 architectures = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(architectures)
 make_layers, start = architectures.make_layers, architectures.start
+parameter = architectures.parameter
 
 PARAMETERS = {"huber": 0.8, "quantile": 0.3}
 N_ROWS, N_FEATURES = 11, 4
@@ -28,7 +29,8 @@ N_ROWS, N_FEATURES = 11, 4
 
 def make_network(layers, loss, link, dtype="64"):
     cls = {"64": _engine.NetworkFloat64, "32": _engine.NetworkFloat32}[dtype]
-    return cls(layers, loss=loss, link=link, loss_parameter=PARAMETERS.get(loss, 0.0))
+    parameter = PARAMETERS.get(loss, 0.0)
+    return cls(*layers, loss=loss, link=link, loss_parameter=parameter)
 
 
 def make_data(loss, link, n_outputs, seed=0, n_rows=N_ROWS):
@@ -77,7 +79,7 @@ def test_gradient_is_that_of_the_objective(
     network = make_network(layers, *loss_link)
     assert network.n_parameters == n
     assert network.n_running == n_running
-    assert network.n_weight_layers == 4
+    assert network.n_recorded == 4
     X, Y, weight = make_data(*loss_link, 3)
     theta, _ = start(n, n_running, scale=0.4)
     options = {"alpha": 0.3, "total_weight": 50.0}
@@ -139,12 +141,13 @@ ACTIVATIONS = {
 @pytest.mark.parametrize("dtype", ["32", "64"])
 @pytest.mark.parametrize("name", _engine.activation_names())
 def test_activations_are_their_formulas(name, dtype):
+    table = [parameter(role, i, 1) for i, role in enumerate("WbWb")]
     layers = [
         {"kind": "dense", "n_in": 1, "n_out": 1, "W": 0, "b": 1},
         {"kind": "activation", "name": name, "width": 1},
         {"kind": "dense", "n_in": 1, "n_out": 1, "W": 2, "b": 3},
     ]
-    network = make_network(layers, "squared_error", "identity", dtype)
+    network = make_network((table, layers), "squared_error", "identity", dtype)
     grid = np.concatenate([np.linspace(-30, 30, 4001), np.logspace(-12, 4, 400)])
     z = np.concatenate([grid, -grid, [0.0]])[:, None]
     z = np.ascontiguousarray(z, dtype=f"float{dtype}")
@@ -367,22 +370,148 @@ def test_batches_of_zero_weight_make_no_step():
     weight[:] = 2.0
     weight[4:8] = 0.0
     theta, running = start(n, 0)
-    other = theta.copy()
-    kept = np.r_[0:4, 8:12]
-    arguments = {"batch_size": 4, "learning_rate": 0.1, "record": "batch"}
-    first = network.trainer("adam").train_epoch(
-        theta, running, X, Y, weight, **arguments
+    epoch = network.trainer("adam").train_epoch(
+        theta, running, X, Y, weight, batch_size=4, learning_rate=0.1
     )
-    second = network.trainer("adam").train_epoch(
-        other, running, X[kept], Y[kept], **arguments
+    assert epoch["n_steps"] == 2
+
+
+@pytest.mark.parametrize("normalization", [None, "layer"])
+def test_the_gradients_of_mini_batches_average_to_that_of_all_rows(normalization):
+    layers, n, _ = make_layers(
+        N_FEATURES, (5, 4), 2, "tanh", residual="add", normalization=normalization
     )
-    assert first["n_steps"] == 2
-    np.testing.assert_allclose(first["loss"], second["loss"], rtol=1e-14)
-    np.testing.assert_array_equal(theta, other)
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, weight = make_data("squared_error", "identity", 2, n_rows=30)
+    theta, running = start(n, 0)
+    value, gradient = network.value_and_gradient(theta, X, Y, weight, alpha=0.5)
+    order = np.random.default_rng(0).permutation(30)
+    rate, moved = 1e-8, theta.copy()  # so short that the batches see the same theta
+    epoch = network.trainer("sgd", momentum=0.0, nesterov=False).train_epoch(
+        moved, running, X, Y, weight, order, batch_size=6, learning_rate=rate, alpha=0.5
+    )
+    assert epoch["n_steps"] == 5
+    np.testing.assert_allclose(epoch["loss"], value, rtol=1e-6)
+    np.testing.assert_allclose((theta - moved) / (5 * rate), gradient, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_halves_of_a_mini_batch_make_the_step_of_the_whole(optimizer):
+    layers, n, _ = make_layers(N_FEATURES, (6, 5), 2, "gelu", dropout=0.3)
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, weight = make_data("squared_error", "identity", 2, n_rows=24)
+    theta, running = start(n, 0)
+    whole, apart = theta.copy(), theta.copy()
+    trainer = network.trainer(optimizer)
+    trainer.train_epoch(
+        whole, running, X, Y, weight, batch_size=24, learning_rate=0.1, alpha=0.5,
+        clip=0.5, seed=3,
+    )  # fmt: skip
+    other, gradient, total = network.trainer(optimizer), 0.0, weight.sum()
+    for first in (0, 10):
+        rows = np.arange(first, 10 if first == 0 else 24)
+        _, part = other.gradient(
+            apart, running, X, Y, weight, rows, first_row=first, alpha=0.5, seed=3,
+            total_weight=total,
+        )  # fmt: skip
+        gradient = gradient + weight[rows].sum() / total * part
+    other.step(apart, gradient, learning_rate=0.1, clip=0.5)
+    np.testing.assert_allclose(apart, whole, rtol=1e-13, atol=1e-15)
+    assert other.get_state()["t"] == 1
+    assert not np.allclose(apart, theta)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_rate_of_zero_leaves_the_bits_of_an_array(optimizer):
+    layers, n, _ = make_layers(N_FEATURES, (6, 5), 2, "tanh")
+    table, _ = layers
+    table[2]["rate"] = 0.0
+    table[4]["rate"] = 0.5
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, _ = make_data("squared_error", "identity", 2, n_rows=24)
+    theta, running = start(n, 0)
+    after = theta.copy()
+    network.trainer(optimizer, weight_decay=0.1).train_epoch(
+        after, running, X, Y, batch_size=24, learning_rate=0.1
+    )
+    for row in table:
+        stretch = slice(row["start"], row["start"] + row["size"])
+        assert np.array_equal(after[stretch], theta[stretch]) == (row["rate"] == 0)
+    table[4]["rate"] = 1.0
+    whole = theta.copy()
+    make_network(layers, "squared_error", "identity").trainer(
+        optimizer, weight_decay=0.1
+    ).train_epoch(whole, running, X, Y, batch_size=24, learning_rate=0.1)
+    half = slice(table[4]["start"], table[4]["start"] + table[4]["size"])
+    np.testing.assert_allclose(
+        after[half] - theta[half], 0.5 * (whole[half] - theta[half]), rtol=1e-9
+    )
+
+
+def test_a_trace_holds_what_passes_between_layers():
+    layers, n, _ = make_layers(N_FEATURES, (5,), 2, "tanh")
+    X, Y, weight = make_data("squared_error", "identity", 2)
+    theta, _ = start(n, 0)
+    network = _engine.NetworkFloat64(
+        *layers, loss="squared_error", link="identity", fuse=False
+    )
+    trace = network.trace(theta, X, Y, weight, alpha=0.3)
+    value, gradient = network.value_and_gradient(theta, X, Y, weight, alpha=0.3)
+    assert trace["value"] == value
+    np.testing.assert_array_equal(trace["gradient"], gradient)
+    W1, b1 = theta[:20].reshape(4, 5), theta[20:25]
+    W2, b2 = theta[25:35].reshape(5, 2), theta[35:]
+    z = X @ W1 + b1
+    f = np.tanh(z) @ W2 + b2
+    delta = (f - Y) / 2 * (weight / weight.sum())[:, None]
+    delta_a = delta @ W2.T
+    dense, activation, output = trace["layers"]
+    np.testing.assert_allclose(dense["output"], z, rtol=1e-12)
+    np.testing.assert_allclose(activation["output"], np.tanh(z), rtol=1e-12)
+    np.testing.assert_allclose(output["input_gradient"], delta_a, rtol=1e-10)
+    np.testing.assert_allclose(
+        activation["input_gradient"], delta_a * (1 - np.tanh(z) ** 2), rtol=1e-10
+    )
+    assert [layer["number"] for layer in trace["layers"]] == [0, 1, 2]
+    assert dense["input_gradient"] is None
 
 
 @pytest.mark.parametrize(
-    ("theta_at", "status", "layer"), [(0, "activation", 0), (35, "activation", 1)]
+    ("loss", "link"), [("log_loss", "softmax"), ("poisson", "exp")]
+)
+def test_members_are_averaged(loss, link):
+    """The loss of the mean member, and the mean of the predictions."""
+    n_members, k = 3, 2
+    layers, n, _ = make_layers(N_FEATURES, (), n_members * k, "relu")
+    network = _engine.NetworkFloat64(*layers, loss=loss, link=link, n_members=n_members)
+    assert network.n_outputs == k
+    X, Y, weight = make_data(loss, link, k)
+    theta, running = start(n, 0)
+    W, b = theta[: N_FEATURES * 6].reshape(N_FEATURES, 6), theta[N_FEATURES * 6 :]
+    values, predictions, gradients = [], [], []
+    alone = make_network(make_layers(N_FEATURES, (), k, "relu")[0], loss, link)
+    for m in range(n_members):
+        of = slice(m * k, m * k + k)
+        own = np.concatenate([W[:, of].ravel(), b[of]])
+        value, gradient = alone.value_and_gradient(own, X, Y, weight)
+        values.append(value)
+        gradients.append(gradient[: N_FEATURES * k].reshape(N_FEATURES, k))
+        predictions.append(alone.predict(own, running, X))
+    value, gradient = network.value_and_gradient(theta, X, Y, weight)
+    np.testing.assert_allclose(value, np.mean(values), rtol=1e-13)
+    np.testing.assert_allclose(
+        gradient[: N_FEATURES * 6].reshape(N_FEATURES, 6),
+        np.hstack(gradients) / n_members,
+        rtol=1e-11,
+        atol=1e-15,
+    )
+    np.testing.assert_allclose(
+        network.predict(theta, running, X), np.mean(predictions, axis=0), rtol=1e-13
+    )
+
+
+@pytest.mark.parametrize(
+    ("theta_at", "status", "layer"), [(0, "activation", 0), (35, "activation", 2)]
 )
 def test_divergence_names_the_layer(theta_at, status, layer):
     layers, n, _ = make_layers(N_FEATURES, (5, 5), 1, "relu")
@@ -407,13 +536,13 @@ def test_divergence_of_the_loss_and_of_the_gradient():
     theta, running = start(n, 0, dtype=np.float32)
     arguments = {"batch_size": N_ROWS, "learning_rate": 0.1}
     epoch = network.trainer("sgd").train_epoch(theta, running, X, Y * 1e30, **arguments)
-    assert (epoch["status"], epoch["layer"]) == ("loss", 1)
+    assert (epoch["status"], epoch["layer"], epoch["parameter"]) == ("loss", -1, -1)
     network = make_network(layers, "absolute_error", "identity", "32")
     theta[25:30] = 1e38
     X *= 100
     theta[:25] = 0
     epoch = network.trainer("sgd").train_epoch(theta, running, X, Y, **arguments)
-    assert (epoch["status"], epoch["layer"]) == ("gradient", 0)
+    assert (epoch["status"], epoch["parameter"]) == ("gradient", 0)
 
 
 @pytest.mark.parametrize("normalization", [None, "layer"])
@@ -463,12 +592,13 @@ def test_batch_norm_predicts_with_running_statistics():
 
 
 def test_dropout_keeps_the_stated_share():
+    table = [parameter(role, 100 * i, 100) for i, role in enumerate("WbW")]
     layers = [
-        {"kind": "dense", "n_in": 1, "n_out": 100, "W": 0, "b": 100},
+        {"kind": "dense", "n_in": 1, "n_out": 100, "W": 0, "b": 1},
         {"kind": "dropout", "width": 100, "rate": 0.3},
-        {"kind": "dense", "n_in": 100, "n_out": 1, "W": 200},
+        {"kind": "dense", "n_in": 100, "n_out": 1, "W": 2},
     ]
-    network = make_network(layers, "squared_error", "identity")
+    network = make_network((table, layers), "squared_error", "identity")
     theta = np.concatenate([np.zeros(100), np.ones(100), np.ones(100)])
     X, Y = np.zeros((1000, 1)), np.zeros((1000, 1))
     _, gradient = network.value_and_gradient(theta, X, Y, seed=0)
@@ -494,7 +624,8 @@ def test_wrong_arguments_are_named():
         make_network(layers, "huber", "softmax")
     with pytest.raises(ValueError, match="Unknown optimizer"):
         network.trainer("nope")
-    layers[-1]["W"] += 1
+    table, _ = layers
+    table[-1]["start"] += 1
     with pytest.raises(ValueError, match="without gaps"):
         make_network(layers, "huber", "identity")
 

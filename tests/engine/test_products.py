@@ -13,10 +13,17 @@ TOLERANCE = {np.float32: 2e-5, np.float64: 1e-13}
 
 def two_dense_layers(n_in, width, n_out):
     """X W1 W2, without biases: all three products of a dense layer, nothing else."""
-    return [
+    sizes = [n_in * width, width * n_out]
+    table = [
+        {"name": name, "start": start, "size": size, "penalty": 1.0, "rate": 1.0,
+         "recorded": True}
+        for name, start, size in zip(("W1", "W2"), (0, sizes[0]), sizes, strict=True)
+    ]  # fmt: skip
+    layers = [
         {"kind": "dense", "n_in": n_in, "n_out": width, "W": 0},
-        {"kind": "dense", "n_in": width, "n_out": n_out, "W": n_in * width},
+        {"kind": "dense", "n_in": width, "n_out": n_out, "W": 1},
     ]
+    return table, layers
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -42,7 +49,7 @@ def test_products_of_any_shape_are_those_of_numpy(n_rows, n_in, width, n_out, dt
     W1 = rng.standard_normal((n_in, width)) / np.sqrt(n_in)
     W2 = rng.standard_normal((width, n_out)) / np.sqrt(width)
     network = NETWORKS[dtype](
-        two_dense_layers(n_in, width, n_out),
+        *two_dense_layers(n_in, width, n_out),
         loss="squared_error",
         link="identity",
         loss_parameter=0.0,
@@ -68,9 +75,14 @@ def test_products_of_any_shape_are_those_of_numpy(n_rows, n_in, width, n_out, dt
 def test_norms_of_any_length_and_size(n, size, dtype):
     """The norm of x, as that of the gradient of w'x by w, at w = 0 and y = -1."""
     x = (np.random.default_rng(n).standard_normal(n) * size).astype(dtype)
+    row = {"name": "w", "start": 0, "size": n, "penalty": 1.0, "rate": 1.0}
     layer = {"kind": "dense", "n_in": n, "n_out": 1, "W": 0}
     network = NETWORKS[dtype](
-        [layer], loss="squared_error", link="identity", loss_parameter=0.0
+        [row | {"recorded": True}],
+        [layer],
+        loss="squared_error",
+        link="identity",
+        loss_parameter=0.0,
     )
     epoch = network.trainer("sgd").train_epoch(
         np.zeros(n, dtype), np.zeros(0, dtype), x[None], -np.ones((1, 1), dtype),

@@ -14,6 +14,7 @@ def textbook(Z, Y, weight, rate, size, n_epochs, *, orders, alpha, momentum, nes
     """Coefficients (k, m) after each epoch, intercept last."""
     Z = np.column_stack([Z, np.ones(len(Z))])
     mean = np.average(Y, axis=0, weights=weight)
+    share_of_all = weight / weight.mean()
     theta = np.zeros((Z.shape[1], Y.shape[1]))
     theta[-1] = mean
     velocity = np.zeros_like(theta)
@@ -21,7 +22,7 @@ def textbook(Z, Y, weight, rate, size, n_epochs, *, orders, alpha, momentum, nes
     for order in orders[:n_epochs]:
         for start in range(0, len(order), size):
             rows = order[start : start + size]
-            share = weight[rows, None] / weight[rows].sum()
+            share = share_of_all[rows, None] / len(rows)
             gradient = Z[rows].T @ (share * (Z[rows] @ theta - Y[rows]))
             gradient[:-1] += alpha * theta[:-1]
             velocity = momentum * velocity - rate * gradient

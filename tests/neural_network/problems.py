@@ -37,6 +37,7 @@ def make_pair(n_features, widths, n_outputs, *, loss, link, alpha=0.0, **shape):
         n_features, n_outputs, hidden_layer_sizes=widths, **shape
     )
     engine = _engine.NetworkFloat64(
+        architecture.table,
         architecture.layers,
         loss=loss,
         link={"logistic": "sigmoid"}.get(link, link),

@@ -21,7 +21,7 @@ FLOAT = np.dtype(np.float64)
 
 
 def places(architecture):
-    return [(piece.role, piece.start, piece.shape) for piece in architecture.pieces]
+    return [(row.role, row.start, row.shape) for row in architecture.parameters]
 
 
 def test_a_block_with_a_projection_known_by_hand():
@@ -37,14 +37,18 @@ def test_a_block_with_a_projection_known_by_hand():
     ]  # fmt: skip
     assert (architecture.n_theta, architecture.n_running) == (113, 26)
     first, block, *behind, output = architecture.layers
-    assert first == {"kind": "dense", "n_in": 3, "n_out": 4, "W": 0, "b": 12}
+    assert first == {
+        "kind": "dense", "layer": 0, "n_in": 3, "n_out": 4, "W": 0, "b": 1
+    }  # fmt: skip
     assert (block["kind"], block["n_in"], block["n_out"]) == ("add", 4, 5)
     assert block["scale"] == 1.0
     nonlinear = ["batch_norm", "activation", "dropout"]
     kinds = [layer["kind"] for layer in block["layers"]]
     assert kinds == [*nonlinear, "dense"] * 2
     assert [layer["kind"] for layer in behind] == nonlinear
-    assert output == {"kind": "dense", "n_in": 5, "n_out": 1, "W": 107, "b": 112}
+    assert output == {
+        "kind": "dense", "layer": 3, "n_in": 5, "n_out": 1, "W": 13, "b": 14
+    }  # fmt: skip
     assert_array_equal(
         architecture.start_running(FLOAT), ([0] * 4 + [1] * 4) * 2 + [0] * 5 + [1] * 5
     )
@@ -102,10 +106,10 @@ def test_layout_is_that_of_the_reference(residual, normalization):
     }
     architecture = build_architecture(6, 2, **shape)
     reference = ReferenceNetwork(6, n_outputs=2, **shape)
-    shapes = [piece.shape for piece in architecture.pieces]
+    shapes = [row.shape for row in architecture.parameters]
     assert shapes == list(reference.shapes.values())
     starts = np.cumsum([0, *map(prod, shapes)])
-    assert [piece.start for piece in architecture.pieces] == list(starts[:-1])
+    assert [row.start for row in architecture.parameters] == list(starts[:-1])
     assert_array_equal(architecture.start_running(FLOAT), reference.start_running())
 
 

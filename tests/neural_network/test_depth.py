@@ -88,6 +88,7 @@ def starting_power(depth, activation):
         rng = np.random.RandomState(seed)
         theta = draw_parameters(architecture, "auto", 1.0, rng, np.dtype(np.float64))
         network = _engine.NetworkFloat64(
+            architecture.table,
             architecture.layers,
             loss="squared_error",
             link="identity",

@@ -1,0 +1,204 @@
+// The objective of a mini-batch and its gradient, by a team. Every member passes rows
+// of its own and leaves a partial gradient. Then each owns a slice of theta: there it
+// sums the partial gradients in the order of the ranks, adds the penalty and measures.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+#include "network.hpp"
+#include "norms.hpp"
+#include "probes.hpp"
+#include "team.hpp"
+
+namespace sklearn_backprop {
+
+// How a mini-batch counts.
+struct Weighing {
+  double mean_weight = 1;  // of a row: a batch of n rows is expected to weigh n of it
+  double penalty = 0;      // alpha / total weight
+};
+
+// What is measured of a gradient; norms are before clipping, penalty included.
+struct GradientMeasures {
+  double objective = 0;
+  double squares = 0;                  // of the whole gradient, frozen arrays left out
+  std::vector<double> column_squares;  // of each recorded array
+
+  bool is_finite() const { return std::isfinite(objective + squares); }
+};
+
+// A member's stretch of theta: whole vector registers, as far as that goes.
+inline std::pair<Index, Index> slice_of(const Member& member, Index n) {
+  constexpr Index unit = 16;
+  const auto [begin, end] = member.share_of((n + unit - 1) / unit);
+  return {std::min(n, begin * unit), std::min(n, end * unit)};
+}
+
+template <typename T>
+class TeamGradient {
+ public:
+  // max_rows: the largest mini-batch that comes; at_once: the rows that a member passes
+  // at a time, where they need not all be together.
+  TeamGradient(const Network<T>& network, Index max_rows, int team_size, Index at_once)
+      : network_(&network), shares_(size_of(max_rows)) {
+    const Index most = (max_rows + team_size - 1) / team_size;
+    rows_at_once_ = network.couples_rows() ? most : std::min(most, at_once);
+    if (network.couples_rows()) row_shares_.resize(size_of(max_rows));
+    members_.resize(static_cast<std::size_t>(team_size));
+    for (Own& own : members_) {
+      own.workspace = network.make_workspace(rows_at_once_);
+      own.column_squares.resize(size_of(network.n_columns()));
+      own.measures.column_squares.resize(size_of(network.n_columns()));
+    }
+    for (std::size_t rank = 1; rank < members_.size(); ++rank) {
+      members_[rank].partial.resize(size_of(network.n_parameters()));
+    }
+  }
+
+  TeamGradient(const Network<T>& network, Index max_rows, int team_size)
+      : TeamGradient(network, max_rows, team_size, network.rows_at_once()) {}
+
+  int team_size() const { return static_cast<int>(members_.size()); }
+
+  // By every member at once: pass.gradient becomes the gradient of the selected rows'
+  // objective. `pass` says all but where rows and caches are; the member's own probe,
+  // if any, sees its rows. between() is called by the first member now and then; it may
+  // throw. All members return the same measures.
+  template <typename Between>
+  const GradientMeasures& compute(Member& member, const Pass<T>& pass,
+                                  const Data<T>& data, Selection rows,
+                                  const Weighing& weighing, Probe<T>* probe,
+                                  Between& between) {
+    pass_rows(member, pass, data, rows, weighing, probe, between);
+    member.meet();
+    collect(member, pass, weighing);
+    member.meet();
+    return add_measures(member, weighing);
+  }
+
+ private:
+  // What one member works with.
+  struct alignas(64) Own {
+    Workspace<T> workspace;
+    std::vector<T> partial;  // its gradient; the first member's is the result's memory
+    double value = 0;
+    double squares = 0;
+    double penalised_squares = 0;
+    std::vector<double> column_squares;
+    GradientMeasures measures;
+  };
+
+  static std::size_t size_of(Index n) { return static_cast<std::size_t>(n); }
+  Own& own_of(const Member& member) {
+    return members_[static_cast<std::size_t>(member.rank())];
+  }
+
+  // What the rows [begin, end) of a selection count in the objective, and in its
+  // weight.
+  void fill_shares(const Data<T>& data, Selection rows, Index begin, Index end,
+                   const Weighing& weighing) {
+    const double expected = double(rows.count) * weighing.mean_weight;
+    fill_with_weights(data, rows, begin, end, 1 / expected, shares_);
+    if (row_shares_.empty()) return;
+    fill_with_weights(data, rows, begin, end, 1 / weight_of(data, rows), row_shares_);
+  }
+
+  // shares[i] = factor * w_i
+  static void fill_with_weights(const Data<T>& data, Selection rows, Index begin,
+                                Index end, double factor, std::vector<T>& shares) {
+    if (data.weight == nullptr) {
+      std::fill(shares.begin() + begin, shares.begin() + end, T(factor));
+      return;
+    }
+    for (Index i = begin; i < end; ++i) {
+      shares[size_of(i)] = T(factor * double(data.weight[rows.source(i)]));
+    }
+  }
+
+  template <typename Between>
+  void pass_rows(Member& member, const Pass<T>& pass, const Data<T>& data,
+                 Selection rows, const Weighing& weighing, Probe<T>* probe,
+                 Between& between) {
+    Own& own = own_of(member);
+    const auto [first, last] = member.share_of(rows.count);
+    fill_shares(data, rows, first, last, weighing);
+    Pass<T> mine = pass;
+    mine.workspace = &own.workspace;
+    mine.member = &member;
+    mine.probe = probe;
+    if (!member.is_first()) {
+      mine.gradient = own.partial.data();
+      mine.new_running = nullptr;
+    }
+    own.value = 0;
+    Index begin = first;
+    do {
+      if (begin > first && member.is_first()) between();
+      const Index n = std::min(rows_at_once_, last - begin);
+      mine.first_row = pass.first_row + begin;
+      mine.loss_share = shares_.data() + begin;
+      if (!row_shares_.empty()) mine.row_share = row_shares_.data() + begin;
+      own.value += network_->value_and_gradient(mine, data, rows.part(begin, n));
+      mine.beta = T(1);
+      begin += rows_at_once_;
+    } while (begin < last);
+  }
+
+  void collect(const Member& member, const Pass<T>& pass, const Weighing& weighing) {
+    Own& own = own_of(member);
+    const auto [begin, end] = slice_of(member, network_->n_parameters());
+    // A member without rows has left zeros.
+    for (std::size_t rank = 1; rank < members_.size(); ++rank) {
+      add_to(pass.gradient, members_[rank].partial.data(), begin, end, T(1));
+    }
+    own.squares = own.penalised_squares = 0;
+    std::fill(own.column_squares.begin(), own.column_squares.end(), 0.0);
+    network_->table().for_each_in(
+        begin, end, [&](const Parameter& row, Index from, Index to) {
+          T* gradient = pass.gradient + from;
+          const double penalty = weighing.penalty * row.penalty;
+          if (penalty != 0) {
+            own.penalised_squares +=
+                row.penalty * sum_of_squares(pass.theta + from, to - from);
+            add_to(pass.gradient, pass.theta, from, to, T(penalty));
+          }
+          const double squares = sum_of_squares<T>(gradient, to - from);
+          if (!row.is_frozen()) own.squares += squares;
+          if (row.column >= 0) own.column_squares[size_of(row.column)] += squares;
+        });
+  }
+
+  // sum += factor * x on [begin, end)
+  static void add_to(T* sum, const T* x, Index begin, Index end, T factor) {
+    const Index n = end - begin;
+    add_scaled(Matrix<T>{sum + begin, 1, n, n}, factor,
+               Matrix<const T>{x + begin, 1, n, n});
+  }
+
+  const GradientMeasures& add_measures(const Member& member, const Weighing& weighing) {
+    GradientMeasures& all = own_of(member).measures;
+    double penalised_squares = 0;
+    all.objective = all.squares = 0;
+    std::fill(all.column_squares.begin(), all.column_squares.end(), 0.0);
+    for (const Own& own : members_) {
+      all.objective += own.value;
+      all.squares += own.squares;
+      penalised_squares += own.penalised_squares;
+      for (std::size_t c = 0; c < all.column_squares.size(); ++c) {
+        all.column_squares[c] += own.column_squares[c];
+      }
+    }
+    all.objective += 0.5 * weighing.penalty * penalised_squares;
+    return all;
+  }
+
+  const Network<T>* network_;
+  Index rows_at_once_ = 0;
+  std::vector<T> shares_, row_shares_;
+  std::vector<Own> members_;
+};
+
+}  // namespace sklearn_backprop

@@ -1,0 +1,113 @@
+// From specifications to layers, and where each finds its numbers.
+#pragma once
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../parameters.hpp"
+#include "chain.hpp"
+#include "spec.hpp"
+
+namespace sklearn_backprop {
+
+template <typename T>
+class Builder {
+ public:
+  explicit Builder(const ParameterTable& table)
+      : table_(&table), is_taken_(table.rows().size()) {}
+
+  // Where the array that `key` names begins in theta; it must have that size.
+  Index parameter(const Spec& spec, const std::string& key, Index size) {
+    const Index row = spec.index(key);
+    const Parameter& parameter = table_->at(row);
+    if (parameter.size != size) {
+      throw std::invalid_argument("'" + parameter.name + "' has " +
+                                  std::to_string(parameter.size) + " elements, but '" +
+                                  key + "' of its layer of kind '" + spec.kind +
+                                  "' needs " + std::to_string(size) + ".");
+    }
+    if (is_taken_[static_cast<std::size_t>(row)]) {
+      throw std::invalid_argument("'" + parameter.name + "' belongs to two layers.");
+    }
+    is_taken_[static_cast<std::size_t>(row)] = true;
+    last_column_ = std::max(last_column_, parameter.column);
+    return parameter.begin;
+  }
+  // The same, or -1 where the specification does not name one.
+  Index parameter_or_none(const Spec& spec, const std::string& key, Index size) {
+    return spec.has(key) ? parameter(spec, key, size) : Index(-1);
+  }
+  // Where `size` running statistics begin.
+  Index running(const Spec& spec, const std::string& key, Index size) {
+    return reserve(spec, key, size, n_running_);
+  }
+  // Where `size` constants begin.
+  Index constants(const Spec& spec, const std::string& key, Index size) {
+    return reserve(spec, key, size, n_constants_);
+  }
+  // Tells layers apart that draw random numbers.
+  Index next_random_stream() { return n_random_streams_++; }
+
+  LayerPointer<T> layer(const Spec& spec);  // in registry.hpp
+
+  Chain<T> chain(const std::vector<Spec>& specs) {
+    if (specs.empty()) throw std::invalid_argument("A list of layers is empty.");
+    std::vector<LayerPointer<T>> made;
+    for (const Spec& spec : specs) {
+      const Index number = static_cast<Index>(columns_.size());
+      columns_.push_back(-1);
+      made.push_back(layer(spec));
+      made.back()->number = number;
+      columns_[static_cast<std::size_t>(number)] = last_column_;
+      check_width(made);
+    }
+    return Chain<T>(std::move(made));
+  }
+  // The layers that a block holds, of those widths.
+  Chain<T> block(const Spec& spec, Index n_in, Index n_out) {
+    Chain<T> made = chain(spec.layers);
+    if (made.n_inputs() == n_in && made.n_outputs() == n_out) return made;
+    throw std::invalid_argument("A block's n_in or n_out is not that of its layers.");
+  }
+
+  Index n_running() const { return n_running_; }
+  Index n_constants() const { return n_constants_; }
+  // Of each layer, by its number: the column of the last recorded array up to it.
+  const std::vector<Index>& columns() const { return columns_; }
+  void check_that_all_is_taken() const {
+    const auto left = std::find(is_taken_.begin(), is_taken_.end(), false);
+    if (left == is_taken_.end()) return;
+    throw std::invalid_argument("No layer reads '" +
+                                table_->at(left - is_taken_.begin()).name + "'.");
+  }
+
+ private:
+  static Index reserve(const Spec& spec, const std::string& key, Index size,
+                       Index& total) {
+    const Index begin = spec.index(key);
+    total = std::max(total, begin + size);
+    return begin;
+  }
+
+  static void check_width(const std::vector<LayerPointer<T>>& made) {
+    if (made.size() < 2) return;
+    const Index width = made[made.size() - 2]->n_outputs();
+    if (made.back()->n_inputs() == width) return;
+    throw std::invalid_argument(
+        "A layer reads " + std::to_string(made.back()->n_inputs()) +
+        " columns, but the one before gives " + std::to_string(width) + ".");
+  }
+
+  const ParameterTable* table_;
+  std::vector<bool> is_taken_;
+  std::vector<Index> columns_;
+  Index last_column_ = -1;
+  Index n_running_ = 0;
+  Index n_constants_ = 0;
+  Index n_random_streams_ = 0;
+};
+
+}  // namespace sklearn_backprop

@@ -1,0 +1,110 @@
+// What a layer is. Layers hold no numbers of their own: parameters are spans of theta,
+// caches are slots of the workspace, so that one layer serves any number of passes at
+// once. They do arithmetic only; what looks at a pass is a probe.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+
+#include "../matrix.hpp"
+#include "../team.hpp"
+#include "../workspace.hpp"
+
+namespace sklearn_backprop {
+
+template <typename T>
+class Probe;
+
+// What layers share while they pass over one mini-batch, or over a share of its rows.
+template <typename T>
+struct Pass {
+  const T* theta = nullptr;
+  const T* running = nullptr;    // statistics that prediction uses
+  const T* constants = nullptr;  // numbers that nothing trains
+  T* new_running = nullptr;      // statistics that training updates, or null
+  T* gradient = nullptr;
+  T beta = T(0);                  // gradient = beta * gradient + this pass's
+  const T* loss_share = nullptr;  // what a row's loss counts in the objective
+  const T* row_share = nullptr;  // its share of the mini-batch's weight: their sum is 1
+  bool is_training = false;
+  bool drops_units = false;  // draw dropout masks
+  std::uint64_t seed = 0;
+  std::uint64_t step = 0;
+  Index first_row = 0;  // of the mini-batch, for the masks
+  Workspace<T>* workspace = nullptr;
+  Member* member = nullptr;  // of the team that shares the mini-batch, or null
+  Probe<T>* probe = nullptr;
+
+  // The gradient of a parameter array that is summed row by row.
+  T* start_sum(Index offset, Index n) const {
+    T* sum = gradient + offset;
+    if (beta == T(0)) std::fill_n(sum, n, T(0));
+    return sum;
+  }
+  // Sums over all rows of the mini-batch from those (n) over this pass's.
+  void add_up(const T* mine, Index n, T* total) const {
+    if (member != nullptr) {
+      member->add_up(mine, n, total);
+    } else {
+      std::copy_n(mine, n, total);
+    }
+  }
+};
+
+// What can be told of the units of an activation, x -> y, in the rows of a pass.
+template <typename T>
+class Units {
+ public:
+  virtual ~Units() = default;
+  // Marks those alive that some row moves; returns how many are by now.
+  virtual Index mark_alive(Pass<T>& pass, const Rows<T>& x, Matrix<T> y,
+                           unsigned char* is_alive) const = 0;
+  virtual double count_saturated(Matrix<T> y) const = 0;
+};
+
+template <typename T>
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  virtual Index n_inputs() const = 0;
+  virtual Index n_outputs() const = 0;
+
+  // y may take the memory of x: backward does not read x.
+  virtual bool works_in_place() const { return false; }
+  // delta_x may take the memory of delta_y; delta_x is then never empty.
+  virtual bool passes_delta_in_place() const { return false; }
+  virtual bool reads_sparse() const { return false; }
+  // Its training pass couples the rows of a mini-batch.
+  virtual bool couples_rows() const { return false; }
+  virtual const Units<T>* units() const { return nullptr; }
+
+  virtual void reserve(Layout&) {}
+
+  virtual void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const = 0;
+  // Adds to the gradient; delta_y = dJ/dy may be overwritten; delta_x = dJ/dx is not
+  // wanted where it is empty.
+  virtual void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
+                        Matrix<T> delta_x) const = 0;
+
+  // Its place in the order in which specifications list layers, blocks before what
+  // they hold.
+  Index number = -1;
+};
+
+template <typename T>
+using LayerPointer = std::unique_ptr<Layer<T>>;
+
+// Looks at a pass. Chains call it after each of their layers.
+template <typename T>
+class Probe {
+ public:
+  virtual ~Probe() = default;
+  virtual void after_forward(Pass<T>&, const Layer<T>&, const Rows<T>& /* x */,
+                             Matrix<T> /* y */) {}
+  // delta_x = dJ/dx, empty where it was not wanted
+  virtual void after_backward(Pass<T>&, const Layer<T>&, const Rows<T>& /* x */,
+                              Matrix<T> /* delta_x */) {}
+};
+
+}  // namespace sklearn_backprop

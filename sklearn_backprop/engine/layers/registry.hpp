@@ -1,0 +1,41 @@
+// All layers there are. To add one, write its header and append it to `Layers`.
+#pragma once
+
+#include <stdexcept>
+#include <tuple>
+#include <type_traits>
+
+#include "activation.hpp"
+#include "batch_norm.hpp"
+#include "blocks.hpp"
+#include "builder.hpp"
+#include "dense.hpp"
+#include "dropout.hpp"
+#include "layer_norm.hpp"
+
+namespace sklearn_backprop {
+
+// Only as a list of types: layers are made by `make`.
+template <typename... Kind>
+struct TypeList {};
+
+template <typename T>
+using Layers = TypeList<Dense<T>, Activation<T>, BatchNorm<T>, LayerNorm<T>, Dropout<T>,
+                        ResidualAdd<T>, ResidualConcat<T>>;
+
+template <typename T, typename... Kind>
+LayerPointer<T> make_layer(TypeList<Kind...>, const Spec& spec, Builder<T>& builder) {
+  LayerPointer<T> made;
+  ((spec.kind == Kind::kind ? (made = Kind::make(spec, builder), true) : false) || ...);
+  if (made == nullptr) {
+    throw std::invalid_argument("Unknown kind of layer '" + spec.kind + "'.");
+  }
+  return made;
+}
+
+template <typename T>
+LayerPointer<T> Builder<T>::layer(const Spec& spec) {
+  return make_layer<T>(Layers<T>{}, spec, *this);
+}
+
+}  // namespace sklearn_backprop

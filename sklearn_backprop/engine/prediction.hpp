@@ -1,0 +1,56 @@
+// Passes that train nothing: a team goes over all rows, some at a time.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "network.hpp"
+#include "team.hpp"
+
+namespace sklearn_backprop {
+
+// How many threads to set on so many rows: a small pass is sooner done than a second
+// thread is started.
+template <typename T>
+int n_threads_worth(const Network<T>& network, Index n_rows, int n_threads) {
+  constexpr double products_per_thread = 1e6;
+  const double work = double(n_rows) * double(network.n_parameters());
+  const double wanted = std::min(double(n_threads), work / products_per_thread);
+  return std::max(1, static_cast<int>(std::min(wanted, double(n_rows))));
+}
+
+template <typename T>
+Index n_stretches(const Network<T>& network, Index n_rows) {
+  const Index at_once = std::min(n_rows, network.rows_at_once());
+  return (n_rows + at_once - 1) / at_once;
+}
+
+// Calls visit(pass, number, selection) for every stretch of rows, in no order.
+// between() is called by the calling thread now and then; it may throw.
+template <typename T, typename Visit, typename Between>
+void for_each_stretch(const Network<T>& network, const Pass<T>& pass, Index n_rows,
+                      int n_threads, const Visit& visit, Between& between) {
+  const Index at_once = std::min(n_rows, network.rows_at_once());
+  const Index n_all = n_stretches(network, n_rows);
+  const Index most =
+      std::min<Index>(n_all, n_threads_worth(network, n_rows, n_threads));
+  std::vector<Workspace<T>> workspaces;
+  for (Index i = 0; i < most; ++i) {
+    workspaces.push_back(network.make_workspace(at_once));
+  }
+  run_team(static_cast<int>(most), [&](Member& member) {
+    Pass<T> mine = pass;
+    mine.workspace = &workspaces[static_cast<std::size_t>(member.rank())];
+    for (Index s = member.rank(); s < n_all; s += member.size()) {
+      if (member.must_stop()) return;
+      if (member.is_first()) between();
+      const Index begin = s * at_once;
+      const Index n = std::min(at_once, n_rows - begin);
+      mine.first_row = begin;
+      if (pass.loss_share != nullptr) mine.loss_share = pass.loss_share + begin;
+      visit(mine, s, Selection{nullptr, begin, n});
+    }
+  });
+}
+
+}  // namespace sklearn_backprop

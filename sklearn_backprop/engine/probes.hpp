@@ -1,0 +1,121 @@
+// What looks at a pass without changing it.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <map>
+#include <vector>
+
+#include "layers/layer.hpp"
+#include "norms.hpp"
+
+namespace sklearn_backprop {
+
+// What the units did that report to one column of the records.
+struct UnitCounts {
+  std::vector<unsigned char> is_alive;  // per unit
+  Index n_alive = 0;
+  double n_saturated = 0;  // (row, unit) pairs
+  double n_seen = 0;
+
+  void clear() {
+    std::fill(is_alive.begin(), is_alive.end(), static_cast<unsigned char>(0));
+    n_alive = 0;
+    n_saturated = n_seen = 0;
+  }
+};
+
+// Counts dead and saturated units, by the column in which their layer reports.
+template <typename T>
+class UnitProbe final : public Probe<T> {
+ public:
+  // columns: of each layer by its number, or -1
+  UnitProbe(const std::vector<Index>& columns, Index n_columns)
+      : columns_(&columns), counts_(static_cast<std::size_t>(n_columns)) {}
+
+  void after_forward(Pass<T>& pass, const Layer<T>& layer, const Rows<T>& x,
+                     Matrix<T> y) override {
+    const Units<T>* units = layer.units();
+    if (units == nullptr) return;
+    const Index column = (*columns_)[static_cast<std::size_t>(layer.number)];
+    if (column < 0) return;
+    UnitCounts& counts = counts_[static_cast<std::size_t>(column)];
+    counts.is_alive.resize(static_cast<std::size_t>(y.cols));
+    if (counts.n_alive < y.cols) {
+      counts.n_alive = units->mark_alive(pass, x, y, counts.is_alive.data());
+    }
+    counts.n_seen += double(y.rows * y.cols);
+    counts.n_saturated += units->count_saturated(y);
+  }
+
+  const std::vector<UnitCounts>& counts() const { return counts_; }
+  void clear() {
+    for (UnitCounts& counts : counts_) counts.clear();
+  }
+
+ private:
+  const std::vector<Index>* columns_;
+  std::vector<UnitCounts> counts_;
+};
+
+// Finds the first layer whose output is not finite.
+template <typename T>
+class DivergenceProbe final : public Probe<T> {
+ public:
+  void after_forward(Pass<T>&, const Layer<T>& layer, const Rows<T>&,
+                     Matrix<T> y) override {
+    if (number_ < 0 && !is_finite(y)) number_ = layer.number;
+  }
+  // Its number, or -1.
+  Index number() const { return number_; }
+
+ private:
+  static bool is_finite(Matrix<T> m) {
+    for (Index i = 0; i < m.rows; ++i) {
+      if (!std::isfinite(sum_of_squares(m.row(i), m.cols))) return false;
+    }
+    return true;
+  }
+
+  Index number_ = -1;
+};
+
+// Keeps a copy of all that passes between layers, by their numbers.
+template <typename T>
+class TraceProbe final : public Probe<T> {
+ public:
+  struct Copy {
+    std::vector<T> values;
+    Index rows = 0;
+    Index cols = 0;
+  };
+  struct Record {
+    Copy output;          // y
+    Copy input_gradient;  // dJ/dx; empty where it was not wanted
+  };
+
+  void after_forward(Pass<T>&, const Layer<T>& layer, const Rows<T>&,
+                     Matrix<T> y) override {
+    records_[layer.number].output = copy_of(y);
+  }
+  void after_backward(Pass<T>&, const Layer<T>& layer, const Rows<T>&,
+                      Matrix<T> delta_x) override {
+    if (!delta_x.empty()) records_[layer.number].input_gradient = copy_of(delta_x);
+  }
+  const std::map<Index, Record>& records() const { return records_; }
+
+ private:
+  static Copy copy_of(Matrix<T> m) {
+    Copy copy{std::vector<T>(static_cast<std::size_t>(m.rows * m.cols)), m.rows,
+              m.cols};
+    for (Index i = 0; i < m.rows; ++i) {
+      std::copy_n(m.row(i), m.cols, copy.values.data() + i * m.cols);
+    }
+    return copy;
+  }
+
+  std::map<Index, Record> records_;
+};
+
+}  // namespace sklearn_backprop
