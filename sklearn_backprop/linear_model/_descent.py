@@ -273,6 +273,8 @@ class Descended:
     start_loss: float
     interrupted: bool  # by the user
     stopped: bool  # by a callback
+    # J of the mean of y, where noise may leave descent above it.
+    zero_loss: float = np.inf
 
 
 def from_zero(problem: Problem) -> tuple[np.ndarray, np.ndarray]:

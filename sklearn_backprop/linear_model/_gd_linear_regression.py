@@ -38,7 +38,12 @@ from ._descent import (
 from ._exact import Solution, solve, solve_factor
 from ._factor import Factor, factor_of_moments, factorize
 from ._gram import Moments
-from ._minibatch import Batches, descend_in_batches, pose_batches
+from ._minibatch import (
+    Batches,
+    descend_in_batches,
+    hovering_message,
+    pose_batches,
+)
 
 _DTYPES = [np.float64, np.float32]
 # What some fits set and others do not.
@@ -89,7 +94,8 @@ class GDLinearRegression(
         curvature (eigenvalue of the Hessian of J); a constant step above 2/L diverges.
     learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
         How the step changes. "invscaling" divides it by ``iteration ** power_t``.
-        "adaptive" takes back a step that made J rise and divides the rate by 5.
+        "adaptive" takes back a step that made J rise and divides the rate by 5. In
+        mini-batches it does so where they run away or no longer lower J.
     power_t : float, default=0.25
         Exponent of "invscaling".
     momentum : float, default=0.0
@@ -102,7 +108,9 @@ class GDLinearRegression(
         copy, and sparse ones are scaled but not centred. "auto" takes one over the
         curvature that such batches meet (Gower et al., 2019). A constant step ends in a
         cloud around the minimum, where descent stops when 10 epochs have not lowered J;
-        "adaptive" divides it by 5 there and goes on.
+        where X tells little of y, that may lie above the J of predicting the mean, and
+        a ConvergenceWarning says so. "adaptive" divides the step by 5 there and goes
+        on.
     max_iter : int, default=100000
         Most iterations of descent.
     tol : float, default=1e-10
@@ -288,8 +296,8 @@ class GDLinearRegression(
         Raises
         ------
         DivergenceError
-            If the step of "gd" is too long for these data. ``loss_curve_`` up to there
-            stays readable.
+            If the step of "gd" is too long for these data, so that errors grow from
+            step to step. ``loss_curve_`` up to there stays readable.
 
         Warns
         -----
@@ -432,14 +440,6 @@ class GDLinearRegression(
                 f"positive={self.positive} with alpha={self.alpha}, l1_ratio="
                 f"{self.l1_ratio} needs a projection or a soft threshold after each. "
                 "Pass batch_size=None."
-            )
-        if self.alpha > 0.0 and self.feature_scaling is not None:
-            raise ValueError(
-                f"batch_size={self.batch_size} with alpha={self.alpha} needs "
-                "feature_scaling=None: mini-batches penalise all coefficients they "
-                f"move alike, but feature_scaling={self.feature_scaling!r} gives each "
-                "its own unit. Scale before, for instance with StandardScaler in a "
-                "pipeline, or pass batch_size=None."
             )
 
     def _check_targets(self, y) -> None:
@@ -610,6 +610,8 @@ class GDLinearRegression(
                 ConvergenceWarning,
                 stacklevel=5,
             )
+        elif (message := hovering_message(result, self.batch_size)) is not None:
+            warnings.warn(message, ConvergenceWarning, stacklevel=5)
 
     def _take(self, result: Descended, scaling, X, y) -> None:
         """Take over coefficients, and the scaling that goes with them."""
@@ -653,7 +655,7 @@ class GDLinearRegression(
         def order():
             return rng.permutation(n_rows).astype(np.int64) if self.shuffle else None
 
-        return Batches(self.batch_size, order)
+        return Batches(self.batch_size, bool(self.shuffle), order)
 
     def _settings(self, max_iter) -> Settings:
         """Hyper-parameters of descent."""

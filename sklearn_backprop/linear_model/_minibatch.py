@@ -18,6 +18,7 @@ from ..engine import _engine
 from ..engine._engine import Status
 from ._coordinates import Coordinates
 from ._descent import Descended, Problem, Settings, from_zero, step_size
+from ._stability import runs_away
 
 # With a constant step mini-batches end in a cloud around the minimum: descent stops
 # when so many epochs in a row have not lowered the best cost by this share of it.
@@ -26,8 +27,10 @@ _LEAST_IMPROVEMENT = 1e-5
 # An adaptive step is divided by 5 where descent would stop, until it is this small.
 _RATE_CUT = 5.0
 _SMALLEST_RATE = 1e-6
-# Epochs above the cost of the start after which descent counts as diverged.
-_EPOCHS_TO_DIVERGE = 5
+# A cost of so many times that of the mean of y is no longer beside it.
+_WORSE_THAN_MEAN = 1.01
+# Epochs above the cost of the start after which a constant step is put to the test.
+_EPOCHS_TO_DOUBT = 5
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Batches:
     """How rows are drawn: `order()` gives those of an epoch, or None as they lie."""
 
     size: int
+    shuffles: bool
     order: Callable[[], np.ndarray | None]
 
 
@@ -48,6 +52,7 @@ def pose_batches(problem: Problem, X, weight, batch_size) -> Problem:
     share = 1.0 if weight is None else weight / weight.mean()
     squares = _row_squares(_scaled(X, problem.coordinates))
     largest = float(np.max(share * (squares + problem.coordinates.has_intercept)))
+    largest += float(np.max(problem.l2, initial=0.0))
     of_all = n_rows * (batch_size - 1) / (batch_size * (n_rows - 1))
     of_one = (n_rows - batch_size) / (batch_size * (n_rows - 1))
     return replace(
@@ -78,6 +83,20 @@ def descend_in_batches(
     return run.result()
 
 
+def hovering_message(result: Descended, batch_size: int) -> str | None:
+    """What to do where noise holds descent above the cost of predicting the mean."""
+    loss = result.loss_curve[-1]
+    if not loss > _WORSE_THAN_MEAN * result.zero_loss:
+        return None
+    return (
+        f"Mini-batch descent ends at a loss of {loss:.6g}, above that of predicting "
+        f"the mean of y ({result.zero_loss:.6g}): with a constant step of "
+        f"{result.last_rate:.3g} the noise of mini-batches of {batch_size} rows "
+        "outweighs what X tells of y. Pass learning_rate='adaptive', a smaller "
+        "learning_rate_init or a larger batch_size."
+    )
+
+
 class _Run:
     """One descent in mini-batches, epoch after epoch."""
 
@@ -86,22 +105,18 @@ class _Run:
         self.tasks, self.interrupted, self.stopped = tasks, False, False
         places = problem.coordinates
         self.rows = _engine_rows(_scaled(X, places), Y - places.y_center, weight)
-        self.n_targets = Y.shape[1]
-        self.theta = places.inside(*start)
-        self.trainer = _linear_network(
-            X.shape[1], self.n_targets, places.has_intercept
-        ).trainer(
-            "sgd", momentum=settings.momentum, nesterov=settings.nesterovs_momentum
-        )
-        self.first_rate = self.rate = step_size(problem, settings)
         self.total_weight = float(X.shape[0] if weight is None else weight.sum())
+        self.theta = places.inside(*start)
+        self.trainer = self._trainer()
+        self.first_rate = self.rate = step_size(problem, settings)
         self.start_loss, _ = self._evaluate(self.theta)
-        _, zero_gradient = self._evaluate(np.zeros_like(self.theta))
+        self.zero_loss, zero_gradient = self._evaluate(np.zeros_like(self.theta))
         self.threshold = np.maximum(
             settings.tol * np.linalg.norm(zero_gradient, axis=1),
             problem.gradient_floor,
         )
-        self.best_loss, self.n_stalled, self.n_risen = np.inf, 0, 0
+        self.best_loss, self.best = np.inf, self.theta
+        self.n_stalled, self.n_risen, self.is_stable = 0, 0, self._is_surely_stable()
         self.losses: list[float] = []
         self.gradient_norms: list[float] = []
         self.path = [self.theta]
@@ -112,8 +127,7 @@ class _Run:
         lines = ProgressLines()
         while self._is_running():
             self.tasks.begin("epoch")
-            theta = self._epoch()
-            self.status = self._judge(theta)
+            self.status = self._judge(self._epoch())
             if self.settings.verbose:
                 lines.print(
                     f"Epoch {len(self.losses)}",
@@ -122,6 +136,8 @@ class _Run:
                 )
             if self.status != Status.DIVERGED:
                 self.stopped = self.tasks.end(self.result)
+        if self.n_risen > 0 and self.status == Status.RUNNING:
+            self._end_above_the_start()
 
     def _is_running(self) -> bool:
         return (
@@ -149,60 +165,129 @@ class _Run:
             start_loss=self.start_loss,
             interrupted=self.interrupted,
             stopped=self.stopped,
+            zero_loss=self.zero_loss,
+        )
+
+    def _trainer(self, n_targets: int | None = None):
+        """The engine's trainer, at rest."""
+        settings, coordinates = self.settings, self.problem.coordinates
+        n_targets = len(self.theta) if n_targets is None else n_targets
+        network = _linear_network(self.problem.l2, n_targets, coordinates.has_intercept)
+        return network.trainer(
+            "sgd", momentum=settings.momentum, nesterov=settings.nesterovs_momentum
         )
 
     def _epoch(self) -> np.ndarray | None:
         """Coordinates (k, m) after an epoch, or None where they are not finite."""
-        settings, n_targets = self.settings, self.n_targets
-        rate = self.rate
-        if settings.learning_rate == "invscaling":
-            rate /= (len(self.losses) + 1) ** settings.power_t
-        flat = self.theta.T.ravel()  # W by rows, then b
-        epoch = self.trainer.train_epoch(
-            flat,
-            np.zeros(0),
-            *self.rows,
-            self.batches.order(),
-            batch_size=self.batches.size,
-            # The network's loss is the mean over targets, J is their sum.
-            learning_rate=rate * n_targets,
-            alpha=self.problem.l2[0] * self.total_weight / n_targets,
-            total_weight=self.total_weight,
-        )
-        if epoch["status"] != "ok":
+        rate, n_targets = self.rate, len(self.theta)
+        if self.settings.learning_rate == "invscaling":
+            rate /= (len(self.losses) + 1) ** self.settings.power_t
+        flat = self.theta.T.flatten()  # a copy: W by rows, then b
+        order = self.batches.order()
+        if not self._train(self.trainer, flat, self.rows, order, rate, n_targets):
             return None
         return np.ascontiguousarray(flat.reshape(-1, n_targets).T)
 
+    def _train(self, trainer, flat, rows, order, rate, n_targets) -> bool:
+        """Run an epoch on flat (k m,) in place; tell whether numbers stay finite."""
+        epoch = trainer.train_epoch(
+            flat,
+            np.zeros(0),
+            *rows,
+            order,
+            batch_size=self.batches.size,
+            # The network's loss is the mean over targets, J is their sum.
+            learning_rate=rate * n_targets,
+            alpha=self.total_weight / n_targets,
+            total_weight=self.total_weight,
+        )
+        return epoch["status"] == "ok" and bool(np.isfinite(flat).all())
+
+    # --- after an epoch
     def _judge(self, theta) -> Status:
         """Take over an epoch's coordinates, record, and decide whether to go on."""
         loss, gradient = np.inf, np.full_like(self.theta, np.inf)
         if theta is not None:
             self.theta = theta
             loss, gradient = self._evaluate(theta)
+        self._remember(loss, gradient)
+        if not np.isfinite(loss):
+            return self._shorten() if self._is_adaptive else Status.DIVERGED
+        if np.all(np.linalg.norm(gradient, axis=1) <= self.threshold):
+            return Status.CONVERGED
+        if self.n_risen == _EPOCHS_TO_DOUBT and self._runs_away():
+            return self._shorten() if self._is_adaptive else Status.DIVERGED
+        return self._stall() if self.n_stalled == _PATIENCE else Status.RUNNING
+
+    def _remember(self, loss, gradient) -> None:
+        """Write the epoch down, and count those that did not improve."""
         self.losses.append(loss)
         self.gradient_norms.append(float(np.linalg.norm(gradient)))
         if self.settings.track_path:
             self.path.append(self.theta)
         self.n_risen = self.n_risen + 1 if loss > self.start_loss else 0
-        if not np.isfinite(loss) or self.n_risen >= _EPOCHS_TO_DIVERGE:
-            return Status.DIVERGED
-        if np.all(np.linalg.norm(gradient, axis=1) <= self.threshold):
-            return Status.CONVERGED
-        return self._stall(loss)
-
-    def _stall(self, loss) -> Status:
-        """Count epochs without improvement; cut an adaptive rate, or stop."""
         improved = loss < self.best_loss * (1.0 - _LEAST_IMPROVEMENT)
         self.n_stalled = 0 if improved else self.n_stalled + 1
+        if loss < min(self.best_loss, self.start_loss):
+            self.best = self.theta
         self.best_loss = min(loss, self.best_loss)
-        if self.n_stalled < _PATIENCE:
-            return Status.RUNNING
-        self.n_stalled = 0
-        smallest = _SMALLEST_RATE * self.first_rate
-        if self.settings.learning_rate != "adaptive" or self.rate < smallest:
-            return Status.CONVERGED
+
+    def _stall(self) -> Status:
+        """Cut an adaptive rate, or stop."""
+        if self._is_adaptive and self.rate >= _SMALLEST_RATE * self.first_rate:
+            return self._shorten()
+        return Status.DIVERGED if self._runs_away() else Status.CONVERGED
+
+    def _end_above_the_start(self) -> None:
+        """Tell hovering from running away where the epochs were too few to tell."""
+        if self._is_adaptive:
+            self.theta = self.best
+        elif self._runs_away():
+            self.status = Status.DIVERGED
+
+    def _shorten(self) -> Status:
+        """Go on from the best coordinates so far with a shorter step."""
+        if self.rate < _SMALLEST_RATE * self.first_rate:
+            return Status.DIVERGED
+        self.theta, self.trainer = self.best, self._trainer()
         self.rate /= _RATE_CUT
+        self.n_stalled = self.n_risen = 0
+        self.is_stable = self._is_surely_stable()
         return Status.RUNNING
+
+    @property
+    def _is_adaptive(self) -> bool:
+        return self.settings.learning_rate == "adaptive"
+
+    # --- stability
+    def _is_surely_stable(self) -> bool:
+        """Tell whether theory says so: below 2 / expected smoothness, at random."""
+        settings = self.settings
+        return (
+            settings.learning_rate == "invscaling"  # every step does, in the end
+            or (
+                (self.batches.shuffles and settings.momentum == 0.0)
+                and self.rate * self.problem.curvature < 2.0
+            )
+        )
+
+    def _runs_away(self) -> bool:
+        """Tell whether the step is too long; a step is put to the test once."""
+        if not self.is_stable:
+            self.is_stable = not runs_away(self._trial(), self.theta.shape[1])
+        return not self.is_stable
+
+    def _trial(self) -> Callable[[np.ndarray], bool]:
+        """Epochs of the same descent on one target of zero."""
+        X, Y, weight = self.rows
+        rows, trainer = (X, np.zeros((len(Y), 1)), weight), self._trainer(1)
+        rng = np.random.default_rng(0)
+
+        def epoch(error):
+            order = rng.permutation(len(Y)) if self.batches.shuffles else None
+            return self._train(trainer, error, rows, order, self.rate, 1)
+
+        return epoch
 
     def _evaluate(self, theta) -> tuple[float, np.ndarray]:
         """J of all rows and its gradient (k, m)."""
@@ -213,11 +298,16 @@ class _Run:
         return loss + 0.5 * float(np.sum(l2 * features**2)), gradient
 
 
-def _linear_network(n_features, n_targets, has_intercept):
-    """The engine's network of one layer."""
-    size = n_features * n_targets
-    common = {"rate": 1.0, "recorded": True}
-    table = [{"name": "coef", "start": 0, "size": size, "penalty": 1.0, **common}]
+def _linear_network(l2, n_targets, has_intercept):
+    """The engine's network of one layer, whose coefficients l2 (p,) penalises."""
+    n_features = len(l2)
+    # One row of the table where all are penalised alike, else one for each feature.
+    penalties = l2[:1] if np.all(l2 == l2[0]) else l2
+    size = n_features // len(penalties) * n_targets
+    table = [
+        _row(f"coefficients {j}", j * size, size, float(penalty))
+        for j, penalty in enumerate(penalties)
+    ]
     layer: dict[str, Any] = {
         "kind": "dense",
         "n_in": n_features,
@@ -225,17 +315,15 @@ def _linear_network(n_features, n_targets, has_intercept):
         "W": 0,
     }
     if has_intercept:
-        layer["b"] = 1
-        table.append(
-            {
-                "name": "intercept",
-                "start": size,
-                "size": n_targets,
-                "penalty": 0.0,
-                **common,
-            }
-        )
+        layer["b"] = len(table)
+        table.append(_row("intercepts", n_features * n_targets, n_targets, 0.0))
     return _engine.NetworkFloat64(table, [layer], loss="squared_error", link="identity")
+
+
+def _row(name, start, size, penalty) -> dict[str, Any]:
+    """A row of the engine's table of parameters."""
+    place = {"name": name, "start": start, "size": size, "penalty": penalty}
+    return {**place, "rate": 1.0, "recorded": False}
 
 
 def _scaled(X, places: Coordinates):

@@ -19,21 +19,21 @@ class Builder {
   explicit Builder(const ParameterTable& table)
       : table_(&table), is_taken_(table.rows().size()) {}
 
-  // Where the array that `key` names begins in theta; it must have that size.
+  // Where the array that `key` names begins in theta. It has that size, or is cut into
+  // consecutive rows of the table that have it together.
   Index parameter(const Spec& spec, const std::string& key, Index size) {
-    const Index row = spec.index(key);
-    const Parameter& parameter = table_->at(row);
-    if (parameter.size != size) {
+    const Index first = spec.index(key);
+    Index row = first, found = 0;
+    do {
+      found += take(row++).size;
+    } while (found < size && row < table_->size());
+    const Parameter& parameter = table_->at(first);
+    if (found != size) {
       throw std::invalid_argument("'" + parameter.name + "' has " +
-                                  std::to_string(parameter.size) + " elements, but '" +
-                                  key + "' of its layer of kind '" + spec.kind +
-                                  "' needs " + std::to_string(size) + ".");
+                                  std::to_string(found) + " elements, but '" + key +
+                                  "' of its layer of kind '" + spec.kind + "' needs " +
+                                  std::to_string(size) + ".");
     }
-    if (is_taken_[static_cast<std::size_t>(row)]) {
-      throw std::invalid_argument("'" + parameter.name + "' belongs to two layers.");
-    }
-    is_taken_[static_cast<std::size_t>(row)] = true;
-    last_column_ = std::max(last_column_, parameter.column);
     return parameter.begin;
   }
   // The same, or -1 where the specification does not name one.
@@ -85,6 +85,17 @@ class Builder {
   }
 
  private:
+  // Marks a row as some layer's.
+  const Parameter& take(Index row) {
+    const Parameter& parameter = table_->at(row);
+    if (is_taken_[static_cast<std::size_t>(row)]) {
+      throw std::invalid_argument("'" + parameter.name + "' belongs to two layers.");
+    }
+    is_taken_[static_cast<std::size_t>(row)] = true;
+    last_column_ = std::max(last_column_, parameter.column);
+    return parameter;
+  }
+
   static Index reserve(const Spec& spec, const std::string& key, Index size,
                        Index& total) {
     const Index begin = spec.index(key);
