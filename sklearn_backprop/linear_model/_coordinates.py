@@ -5,7 +5,7 @@ coefficients in the units of X are theta / scale.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -58,6 +58,10 @@ class Scaling(ABC):
     def merge(self, other) -> Self:
         """What is known of the rows of both."""
 
+    def weighted(self, factor) -> Self:
+        """What is known of the same rows, with weights times a power of four."""
+        return self
+
     @abstractmethod
     def center_and_scale(self, fit_intercept) -> tuple[np.ndarray, np.ndarray]:
         """Centre (zero without intercept) and scale, both (p,)."""
@@ -94,6 +98,9 @@ class StandardScaling(Scaling):
             self.squares + other.squares + self.weight * share * difference**2,
         )
 
+    def weighted(self, factor) -> Self:
+        return replace(self, weight=self.weight * factor, squares=self.squares * factor)
+
     def center_and_scale(self, fit_intercept) -> tuple[np.ndarray, np.ndarray]:
         variance = self.squares / self.weight
         if fit_intercept:
@@ -111,8 +118,6 @@ class MinMaxScaling(Scaling):
 
     @classmethod
     def measure(cls, X, weight, sums) -> Self:
-        if weight is not None and not weight.all():
-            X = X[weight > 0.0]
         return cls(_dense_row(X.min(axis=0)), _dense_row(X.max(axis=0)))
 
     def merge(self, other) -> Self:

@@ -15,7 +15,7 @@ from .._threads import allowed_threads
 from .._verbose import ProgressLines
 from ..engine import _engine
 from ._coordinates import SCALINGS, Coordinates, Scaling, coordinates
-from ._gram import Moments, moments, n_weighted_rows
+from ._gram import Moments, moments
 
 _EPS = np.finfo(np.float64).eps
 # Beyond this size the largest eigenvalue and a factorisation come cheaper than all.
@@ -74,7 +74,7 @@ def pose(
     since none has the mean of all rows, and leave sparse data uncentred, hence sparse.
     """
     sums = None
-    if n_weighted_rows(X, weight) > X.shape[1]:
+    if X.shape[0] > X.shape[1]:
         sums = moments(X, Y, weight, centered=fit_intercept)
     scaling = SCALINGS[feature_scaling].measure(X, weight, sums)
     if seen is not None:

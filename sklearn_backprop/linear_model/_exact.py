@@ -15,7 +15,7 @@ from scipy import optimize
 
 from ..engine import _engine
 from ._factor import Factor, factorize
-from ._gram import Moments, moments, n_row_threads, n_weighted_rows, row_blocks
+from ._gram import Moments, moments, n_row_threads, row_blocks
 from ._normal_inverse import (
     NormalInverse,
     cholesky_inverse,
@@ -53,7 +53,7 @@ def solve(X, Y, weight, *, fit_intercept, alpha, positive) -> Solution:
     if positive:
         factor = factorize(X, Y, weight, centered=fit_intercept)
         return solve_factor(factor, alpha=alpha, positive=True)
-    if n_weighted_rows(X, weight) <= X.shape[1]:
+    if X.shape[0] <= X.shape[1]:
         return _solve_wide(X, Y, weight, fit_intercept, alpha)
     sums = moments(X, Y, weight, centered=fit_intercept)
     inverse: NormalInverse | None = cholesky_inverse(sums, alpha)

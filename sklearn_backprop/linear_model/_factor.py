@@ -5,13 +5,14 @@ Factors of two blocks of rows merge exactly into that of both (Chan, Golub and L
 ``partial_fit``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Self
 
 import numpy as np
 from scipy import linalg
 
-from ._gram import Moments, row_blocks
+from ._gram import Means, Moments, Summary, row_blocks
 
 # Rows of a dense block, in multiples of its columns: enough to make QR's panels
 # efficient, few enough to keep the copy small beside the data.
@@ -20,38 +21,32 @@ _MIN_BLOCK_ROWS = 1024
 
 
 @dataclass(frozen=True)
-class Factor:
+class Factor(Summary):
     """R with R'R = [X, Y]'[X, Y] of weighted rows around their means."""
 
-    n_rows: int
-    weight: float
-    x_mean: np.ndarray  # (p,)
-    y_mean: np.ndarray  # (k,)
     triangle: np.ndarray  # (at most p + k, p + k)
+    n_targets: int
 
     @property
     def n_features(self) -> int:
         """Columns of the triangle that belong to X."""
-        return self.x_mean.shape[0]
+        return self.triangle.shape[1] - self.n_targets
+
+    def weighted(self, factor) -> Self:
+        """The same rows, with weights times a power of four."""
+        root = np.sqrt(factor)
+        return replace(self, weight=self.weight * factor, triangle=self.triangle * root)
 
     def merge(self, other: "Factor") -> "Factor":
         """Factor of the rows of both; the order is immaterial."""
         weight = self.weight + other.weight
-        if weight == 0.0:
-            return self
-        difference = np.concatenate(
-            [other.x_mean - self.x_mean, other.y_mean - self.y_mean]
-        )
+        difference = other.mean.minus(self.mean)
         between = np.sqrt(self.weight / weight * other.weight) * difference
-        mean = (
-            np.concatenate([self.x_mean, self.y_mean])
-            + other.weight / weight * difference
-        )
-        return Factor(
+        return replace(
+            self,
             n_rows=self.n_rows + other.n_rows,
             weight=weight,
-            x_mean=mean[: self.n_features],
-            y_mean=mean[self.n_features :],
+            mean=self.mean.moved(other.weight / weight * difference),
             triangle=_triangle(
                 np.vstack([self.triangle, other.triangle, between[None, :]])
             ),
@@ -84,9 +79,9 @@ def factor_of_moments(sums: Moments) -> Factor:
     return Factor(
         n_rows=sums.n_rows,
         weight=sums.weight,
-        x_mean=sums.x_mean,
-        y_mean=sums.y_mean,
+        mean=sums.mean,
         triangle=_triangle(root),
+        n_targets=sums.yy.shape[0],
     )
 
 
@@ -95,20 +90,21 @@ def _factorize_block(X, Y, weight, centered) -> Factor:
     data = np.column_stack([X, Y])
     weight = np.ones(len(data)) if weight is None else weight
     total = float(weight.sum())
-    mean = np.zeros(data.shape[1])
-    if centered and total > 0.0:
-        mean = data[0] + weight @ (data - data[0]) / total
-        data -= mean
-        correction = weight @ data / total
-        mean += correction
-        data -= correction
+    mean = Means(np.zeros(data.shape[1]), np.zeros(data.shape[1]))
+    if centered:
+        mean = Means(data[0].copy(), mean.offset)
+        data -= mean.center
+        for _ in range(2):
+            step = weight @ data / total
+            mean = mean.moved(step)
+            data -= step
     data *= np.sqrt(weight)[:, None]
     return Factor(
-        n_rows=int(np.count_nonzero(weight)),
+        n_rows=len(data),
         weight=total,
-        x_mean=mean[: X.shape[1]],
-        y_mean=mean[X.shape[1] :],
+        mean=mean,
         triangle=_triangle(data),
+        n_targets=Y.shape[1],
     )
 
 

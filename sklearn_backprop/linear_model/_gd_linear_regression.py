@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from .._callbacks import CallbackSupportMixin, FitTasks
 from .._documentation import DocumentationLinkMixin
+from .._predictions import finite_predictions
 from ..engine._engine import Status
 from ..exceptions import DivergenceError
 from ._coordinates import SCALINGS
@@ -44,6 +45,7 @@ from ._minibatch import (
     hovering_message,
     pose_batches,
 )
+from ._weights import LIGHTEST, drop_rows_without_weight, weight_unit
 
 _DTYPES = [np.float64, np.float32]
 # What some fits set and others do not.
@@ -309,6 +311,7 @@ class GDLinearRegression(
         """
         as_given = X, y, sample_weight
         X, y, weight = self._validate(X, y, sample_weight, reset=True)
+        weight = self._in_common_unit(X, weight, is_first=True)
         if self.solver == "normal":
             task = FitTasks(self, lambda: 0, *as_given)
             self._fit_exactly(X, y, weight)
@@ -354,6 +357,7 @@ class GDLinearRegression(
         if not is_first:
             self._check_targets(y)
             self._check_same_model()
+        weight = self._in_common_unit(X, weight, is_first=is_first)
         if self.solver == "normal":
             task = FitTasks(self, lambda: 0, *as_given)
             self._merge(X, y, weight, is_first)
@@ -381,7 +385,9 @@ class GDLinearRegression(
         X = validate_data(
             self, X, accept_sparse=["csr", "csc", "coo"], reset=False, dtype=_DTYPES
         )
-        return safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+        with np.errstate(over="ignore", invalid="ignore"):
+            y = safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_
+        return finite_predictions(y, X)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -430,7 +436,20 @@ class GDLinearRegression(
                 "sample_weight is zero for every row: there is nothing to fit. Give at "
                 "least one row a positive weight."
             )
-        return X, y, weight
+        return drop_rows_without_weight(X, y, weight)
+
+    def _in_common_unit(self, X, weight, *, is_first):
+        """Weights in the unit in which those of the rows so far are counted."""
+        before, unit = getattr(self, "_weight_unit", 1.0), weight_unit(weight)
+        if not is_first:
+            unit = max(unit, before)
+        for name in ("_rows", "_scaling"):
+            if getattr(self, name, None) is not None:
+                setattr(self, name, getattr(self, name).weighted(before / unit))
+        self._weight_unit = unit
+        if weight is None:
+            return None if unit == 1.0 else np.full(X.shape[0], 1.0 / unit)
+        return np.maximum(weight / unit, LIGHTEST)
 
     def _check_batches(self) -> None:
         """Refuse what the engine's mini-batches do not minimise."""
@@ -478,8 +497,16 @@ class GDLinearRegression(
 
     def _set_coefficients(self, coef, intercept, X, y) -> None:
         """``coef_`` and ``intercept_`` from coef (k, p) and intercept (k,)."""
-        coef = np.ascontiguousarray(coef, dtype=X.dtype)
-        intercept = intercept.astype(X.dtype)
+        with np.errstate(over="ignore"):
+            rounded = np.ascontiguousarray(coef, dtype=X.dtype)
+            rounded_intercept = intercept.astype(X.dtype)
+        if not (np.isfinite(rounded).all() and np.isfinite(rounded_intercept).all()):
+            largest = max(np.abs(coef).max(), np.abs(intercept).max())
+            raise ValueError(
+                f"The coefficients leave {X.dtype}, the dtype of X: their largest "
+                f"magnitude is {largest:.3g}. Rescale X or y, or pass X as float64."
+            )
+        coef, intercept = rounded, rounded_intercept
         is_single = y.ndim == 1
         self._intercept_fitted = bool(self.fit_intercept)
         self.coef_ = coef[0] if is_single else coef

@@ -3,9 +3,11 @@
 Legend: X (n, p), Y (n, k), weight (n,) or None; sums over rows are weighted.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from scipy import sparse
@@ -28,34 +30,97 @@ _SMALLEST_SQUARE = 1e-280
 
 
 @dataclass(frozen=True)
-class Moments:
-    """Weighted sums of products around the means (around zero without intercept)."""
+class Means:
+    """Means of columns (q,): a centre near them, and how far they lie from it.
+
+    Where columns lie far from zero, the offset keeps digits that the sum would lose.
+    """
+
+    center: np.ndarray
+    offset: np.ndarray
+
+    @property
+    def value(self) -> np.ndarray:
+        """The means, rounded."""
+        return self.center + self.offset
+
+    def minus(self, other: "Means") -> np.ndarray:
+        """Differences (q,) of the means."""
+        return (self.center - other.center) + (self.offset - other.offset)
+
+    def moved(self, step) -> "Means":
+        """The means moved by a step (q,)."""
+        return replace(self, offset=self.offset + step)
+
+
+@dataclass(frozen=True)
+class Summary(ABC):
+    """What is known of weighted rows of [X, Y] when the rows are gone."""
 
     n_rows: int
     weight: float
-    x_mean: np.ndarray  # (p,)
-    y_mean: np.ndarray  # (k,)
+    mean: Means  # (p + k,); zero without intercept
+
+    @property
+    @abstractmethod
+    def n_features(self) -> int:
+        """Columns p that belong to X."""
+
+    @abstractmethod
+    def weighted(self, factor) -> Self:
+        """The same rows, with weights times a power of four."""
+
+    @property
+    def x_mean(self) -> np.ndarray:
+        """Means (p,) of X."""
+        return self.mean.value[: self.n_features]
+
+    @property
+    def y_mean(self) -> np.ndarray:
+        """Means (k,) of Y."""
+        return self.mean.value[self.n_features :]
+
+
+@dataclass(frozen=True)
+class Moments(Summary):
+    """Weighted sums of products around the means."""
+
     xx: np.ndarray  # (p, p)
     xy: np.ndarray  # (p, k)
     yy: np.ndarray  # (k, k)
+
+    @property
+    def n_features(self) -> int:
+        """Columns p that belong to X."""
+        return len(self.xx)
+
+    def weighted(self, factor) -> Self:
+        """The same rows, with weights times a power of four."""
+        return replace(
+            self,
+            weight=self.weight * factor,
+            xx=self.xx * factor,
+            xy=self.xy * factor,
+            yy=self.yy * factor,
+        )
 
 
 def moments(X, Y, weight, *, centered) -> Moments:
     """Moments of X (n, p) and Y (n, k), around their means if `centered`."""
     n_features = X.shape[1]
-    mean = np.zeros(n_features + Y.shape[1])
+    nothing = np.zeros(n_features + Y.shape[1])
+    mean = Means(nothing, nothing)
     if centered:
         mean, gram = _centered_gram(X, Y, weight)
     else:
-        gram = _gram(X, Y, weight, mean)
+        gram = _gram(X, Y, weight, nothing)
     products = gram[1:, 1:]
     require_representable(X, np.diagonal(products)[:n_features], "X")
     require_representable(Y, np.diagonal(products)[n_features:], "y")
     return Moments(
-        n_rows=n_weighted_rows(X, weight),
+        n_rows=X.shape[0],
         weight=float(gram[0, 0]),
-        x_mean=mean[:n_features],
-        y_mean=mean[n_features:],
+        mean=mean,
         xx=products[:n_features, :n_features],
         xy=products[:n_features, n_features:],
         yy=products[n_features:, n_features:],
@@ -77,12 +142,7 @@ def require_representable(data, squares, name) -> None:
         )
 
 
-def n_weighted_rows(X, weight) -> int:
-    """Rows of X (n, p) that count."""
-    return X.shape[0] if weight is None else int(np.count_nonzero(weight))
-
-
-def _centered_gram(X, Y, weight) -> tuple[np.ndarray, np.ndarray]:
+def _centered_gram(X, Y, weight) -> tuple[Means, np.ndarray]:
     """Means (p + k,) of [X, Y] and the Gram matrix (1+p+k, 1+p+k) around them."""
     center = _provisional_center(X, Y)
     gram = _gram(X, Y, weight, center)
@@ -93,7 +153,7 @@ def _centered_gram(X, Y, weight) -> tuple[np.ndarray, np.ndarray]:
         offset = gram[0, 1:] / gram[0, 0]
     with np.errstate(over="ignore", invalid="ignore"):
         gram[1:, 1:] -= np.outer(offset, gram[0, 1:])
-    return center + offset, gram
+    return Means(center, offset), gram
 
 
 def _is_cancelled(gram, offset) -> bool:

@@ -11,6 +11,7 @@ from scipy import linalg
 
 from ._factor import Factor
 from ._gram import Moments
+from ._least_norm import LeastNorm, column_norms, numerical_rank
 
 _EPS = np.finfo(np.float64).eps
 # Condition number of the scaled data up to which Cholesky keeps, after one correction,
@@ -78,47 +79,36 @@ class TriangularInverse(NormalInverse):
 
 
 class MinimumNormInverse(NormalInverse):
-    """By singular values: of all least-squares solutions the one of least norm.
-
-    The rank is judged on columns of unit norm, so that units do not decide it; the
-    norm is that of the coefficients in the units of X. With the scaled data U S V' and
-    the scale D, solutions satisfy V'D w = S^-1 U'y, and the least of them is
-    Q T^-T S^-1 U'y where D V = Q T.
-    """
+    """By singular values of the scaled data: of all solutions the one of least norm."""
 
     solver = "pinv"
 
     def __init__(self, singular, right, scale, condition_number):
         self._singular = singular[:, None]
-        self._left_basis = right * scale[:, None]  # D V, (p, rank)
-        self._right = right / scale[:, None]  # D^-1 V
-        self._q, self._t = linalg.qr(
-            self._left_basis, mode="economic", check_finite=False
-        )
+        self._scale = scale[:, None]
+        self._least_norm = LeastNorm(right, scale)
         self.rank = len(singular)
         self.condition_number = condition_number
 
     def apply(self, products) -> np.ndarray:
         """Coefficients in the row space of the data."""
-        return self.solve_projected(self._right.T @ products / self._singular)
+        right = self._least_norm.right
+        return self.solve_projected(right.T @ (products / self._scale) / self._singular)
 
     def solve_projected(self, projected) -> np.ndarray:
         """Least squares for targets already multiplied by U' (rank, k)."""
         if self.rank == 0:  # SciPy before 1.14 refuses empty systems
-            return np.zeros((len(self._q), projected.shape[1]))
-        inner = linalg.solve_triangular(
-            self._t, projected / self._singular, trans="T", check_finite=False
-        )
-        return self._q @ inner
+            return np.zeros((len(self._scale), projected.shape[1]))
+        return self._least_norm.coefficients(projected / self._singular)
 
 
 def cholesky_inverse(sums: Moments, alpha) -> CholeskyInverse | None:
     """Inverse from the Gram matrix, or None where that would cost digits."""
     penalty = sums.weight * alpha
     squares = np.diagonal(sums.xx) + penalty
-    if _is_constant(squares, sums.weight, sums.x_mean).any():
-        return None
     scale = np.sqrt(squares)
+    if is_constant(scale, sums.weight, sums.x_mean).any():
+        return None
     scaled = sums.xx / scale
     scaled /= scale[:, None]
     np.fill_diagonal(scaled, 1.0)  # the penalty's share included
@@ -135,15 +125,14 @@ def cholesky_inverse(sums: Moments, alpha) -> CholeskyInverse | None:
 def factor_solution(factor: Factor, alpha) -> tuple[np.ndarray, NormalInverse]:
     """Coefficients (p, k) from the triangular factor, and the inverse behind them."""
     data, targets = penalized_triangle(factor, alpha)
-    squares = np.einsum("ij,ij->j", data, data)
-    active = ~_is_constant(squares, factor.weight, factor.x_mean)
-    scale = np.where(active, np.sqrt(squares), 1.0)
-    scaled = np.where(active, data / scale, 0.0)
+    norms = column_norms(data)
+    is_unused = is_constant(norms, factor.weight, factor.x_mean)
+    scale = np.where(is_unused, np.inf, norms)
+    scaled = data / scale
     rotated, triangle = linalg.qr(scaled, mode="economic", check_finite=False)
     left, singular, right = linalg.svd(triangle, check_finite=False)
     largest = singular.max(initial=0.0)
-    cutoff = _EPS * max(10.0 * np.sqrt(factor.n_rows), len(scale)) * largest
-    rank = int(np.count_nonzero(singular > cutoff))
+    rank = numerical_rank(singular, factor.n_rows, len(scale))
     if rank == len(scale):
         inverse = TriangularInverse(triangle, scale, float(largest / singular[-1]))
         return inverse.solve_rotated(rotated.T @ targets), inverse
@@ -167,6 +156,6 @@ def penalized_triangle(factor: Factor, alpha) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _is_constant(squares, weight, mean) -> np.ndarray:
-    """Which columns (p,) with these centred sums of squares are rounding noise."""
-    return squares <= weight * (_CONSTANT_SPREAD * mean) ** 2
+def is_constant(norms, weight, mean) -> np.ndarray:
+    """Which columns (p,) with these centred norms are rounding noise."""
+    return norms <= np.sqrt(weight) * _CONSTANT_SPREAD * np.abs(mean)

@@ -10,10 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, sparse
 
-_EPS = np.finfo(np.float64).eps
+from ._least_norm import LeastNorm, column_norms, numerical_rank
+from ._normal_inverse import is_constant
+
 # Of K, the square of the data's own; corrections restore the digits that it costs.
 _MAX_CONDITION = 1e8
 _CORRECTIONS = 2
+# K below this has lost digits to underflow.
+_SMALLEST_SQUARE = 1e-280
 _MIN_BLOCK_COLUMNS = 256
 
 
@@ -39,8 +43,10 @@ class _CenteredRows:
         self.root = np.ones(X.shape[0]) if weight is None else np.sqrt(weight)
         self.weight = float(self.root @ self.root)
         self.mean = np.zeros(X.shape[1])
+        self.norms = np.ones(X.shape[1])  # infinite for constant columns
         if centered:
             self.mean = self._mean()
+        self.norms = self._norms()
 
     def _mean(self) -> np.ndarray:
         """Column means (p,), from offsets to the first row so that none cancel."""
@@ -60,41 +66,59 @@ class _CenteredRows:
         for start in range(0, n_columns, step):
             yield slice(start, min(start + step, n_columns))
 
-    def column_blocks(self) -> Iterator[np.ndarray]:
-        """Dense blocks of columns, (n, up to some hundreds)."""
+    def _blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Slices of columns, and dense blocks (n, up to some hundreds) of them."""
         X = self._X.tocsc() if sparse.issparse(self._X) else self._X
         for columns in self._column_slices():
             block = X[:, columns]
             if sparse.issparse(block):
                 block = block.toarray()
-            yield (block - self.mean[columns]) * self.root[:, None]
+            block = (block - self.mean[columns]) * self.root[:, None]
+            block[:, np.isinf(self.norms[columns])] = 0.0
+            yield columns, block
+
+    def _norms(self) -> np.ndarray:
+        """Norms (p,) of columns; infinite where they hold rounding errors only."""
+        norms = np.concatenate([column_norms(block) for _, block in self._blocks()])
+        norms[is_constant(norms, self.weight, self.mean)] = np.inf
+        return norms
+
+    def scaled(self) -> list[np.ndarray]:
+        """Dense blocks of columns of unit norm."""
+        return [block / self.norms[columns] for columns, block in self._blocks()]
 
     def gram(self) -> np.ndarray:
         """K (n, n); only its lower triangle is filled."""
         K = np.zeros((len(self.root),) * 2, order="F")
-        for block in self.column_blocks():
+        for _, block in self._blocks():
             K = linalg.blas.dsyrk(
                 1.0, block.T, trans=1, beta=1.0, c=K, overwrite_c=1, lower=1
             )
         return K
 
-    def triangle(self) -> np.ndarray:
-        """R (n, n) with R'R = K, without squaring the condition."""
+    def scaled_triangle(self) -> np.ndarray:
+        """R (n, n) with R'R the Gram matrix of rows whose columns have unit norm."""
         r = np.zeros((0, len(self.root)))
-        for block in self.column_blocks():
-            stacked = np.vstack([r, block.T])
+        for columns, block in self._blocks():
+            stacked = np.vstack([r, (block / self.norms[columns]).T])
             (r,) = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)
             r = r[: r.shape[1]]
         return r
 
     def multiply(self, coef) -> np.ndarray:
         """Products (n, k) of the rows with coef (p, k)."""
-        return self.root[:, None] * (self._X @ coef - self.mean @ coef)
+        if sparse.issparse(self._X):
+            return self.root[:, None] * (self._X @ coef - self.mean @ coef)
+        return sum(block @ coef[columns] for columns, block in self._blocks())
 
     def multiply_transposed(self, a) -> np.ndarray:
         """Combination (p, k) of the rows with multipliers a (n, k)."""
+        if not sparse.issparse(self._X):
+            return np.concatenate([block.T @ a for _, block in self._blocks()])
         rooted = self.root[:, None] * a
-        return self._X.T @ rooted - np.outer(self.mean, rooted.sum(axis=0))
+        combined = self._X.T @ rooted - np.outer(self.mean, rooted.sum(axis=0))
+        combined[np.isinf(self.norms)] = 0.0
+        return combined
 
 
 @dataclass(frozen=True)
@@ -102,26 +126,28 @@ class _RowInverse:
     """The (pseudo-)inverse of K + weight * alpha * I, and how it was come by."""
 
     apply: Callable[[np.ndarray], np.ndarray]  # (n, k) -> (n, k)
-    solver: str
-    rank: int
+    rank: int  # of the data
     condition_number: float
 
 
 def wide_solution(X, Y, weight, *, centered, alpha) -> WideFit:
     """Minimum-norm least squares, or ridge, of X (n, p) and Y (n, k) with n <= p."""
-    if weight is not None and not weight.all():
-        kept = weight > 0.0
-        X, Y, weight = X[kept], Y[kept], weight[kept]
     rows = _CenteredRows(X, weight, centered)
     y_mean = (rows.root**2 @ Y) / rows.weight if centered else np.zeros(Y.shape[1])
     targets = rows.root[:, None] * (Y - y_mean)
     penalty = rows.weight * alpha
-    inverse = _row_inverse(rows, centered, penalty)
-    multipliers = inverse.apply(targets)
-    for _ in range(_CORRECTIONS):
-        residual = targets - rows.multiply(rows.multiply_transposed(multipliers))
-        multipliers = multipliers + inverse.apply(residual - penalty * multipliers)
-    coef = rows.multiply_transposed(multipliers)
+    K = rows.gram()
+    inverse = _row_inverse(K, rows, centered, penalty)
+    solver = "cholesky"
+    if inverse is None:
+        solver, inverse = "qr", _projected_inverse(K, rows, penalty)
+    if inverse is not None:
+        coef = _multiply_out(rows, targets, penalty, inverse)
+        rank, condition_number = inverse.rank, inverse.condition_number
+    else:
+        coef, rank, condition_number = _scaled_solution(rows, targets, penalty)
+    if penalty > 0.0:
+        rank = len(rows.mean)
     residual = targets - rows.multiply(coef)
     return WideFit(
         coef=coef,
@@ -129,55 +155,93 @@ def wide_solution(X, Y, weight, *, centered, alpha) -> WideFit:
         y_mean=y_mean,
         weight=rows.weight,
         squares=np.sum(residual**2, axis=0),
-        solver=inverse.solver,
-        rank=inverse.rank,
-        condition_number=inverse.condition_number,
+        solver=solver if rank == len(rows.mean) else "pinv",
+        rank=rank,
+        condition_number=condition_number,
     )
 
 
-def _row_inverse(rows: _CenteredRows, centered, penalty) -> _RowInverse:
-    """By Cholesky of K (n, n) where that is safe, else by singular values."""
-    K = rows.gram()
-    if not np.isfinite(np.trace(K)):
-        raise ValueError(
-            "The squares of X leave double precision. Rescale its columns, for "
-            "instance with sklearn.preprocessing.MaxAbsScaler."
-        )
+def _multiply_out(rows: _CenteredRows, targets, penalty, inverse) -> np.ndarray:
+    """Coefficients (p, k) from multipliers of the rows.
+
+    What corrections add to the multipliers goes into the coefficients by itself:
+    together they would lose it in rounding.
+    """
+    multipliers = inverse.apply(targets)
+    coef = rows.multiply_transposed(multipliers)
+    for _ in range(_CORRECTIONS):
+        residual = targets - rows.multiply(coef) - penalty * multipliers
+        correction = inverse.apply(residual)
+        multipliers = multipliers + correction
+        coef = coef + rows.multiply_transposed(correction)
+    return coef
+
+
+def _row_inverse(K, rows: _CenteredRows, centered, penalty) -> _RowInverse | None:
+    """By Cholesky of K (n, n), where that is safe."""
     n_rows = len(K)
     size = np.trace(K) / n_rows
-    K[np.diag_indices(n_rows)] += penalty
+    if not _SMALLEST_SQUARE < size < np.inf:
+        return None
+    penalized = K + penalty * np.eye(n_rows)
     if centered:
         # Centring leaves one direction without length: give it one. No target has a
         # part in it, so no solution does.
         direction = rows.root / linalg.norm(rows.root)
-        K += size * np.outer(direction, direction)
-    norm = linalg.norm(K, 1)
-    factor, info = linalg.lapack.dpotrf(K, lower=1, clean=0, overwrite_a=1)
+        penalized += size * np.outer(direction, direction)
+    return _cholesky_inverse(penalized, np.eye(n_rows), n_rows - int(centered))
+
+
+def _projected_inverse(K, rows, penalty) -> _RowInverse | None:
+    """By K (n, n) on what the scaled columns reach, where squaring it is safe."""
+    _, singular, right = linalg.svd(rows.scaled_triangle(), check_finite=False)
+    rank = numerical_rank(singular, len(rows.norms), len(K))
+    if rank == 0:
+        return _RowInverse(np.zeros_like, 0, 1.0)
+    basis = right[:rank].T
+    whole = np.tril(K) + np.tril(K, -1).T
+    with np.errstate(over="ignore", invalid="ignore"):
+        projected = basis.T @ whole @ basis + penalty * np.eye(rank)
+    return _cholesky_inverse(projected, basis, rank)
+
+
+def _cholesky_inverse(projected, basis, rank) -> _RowInverse | None:
+    """B (B'KB)^-1 B' for a basis B (n, r), or None where it would lose too much."""
+    norm = linalg.norm(projected, 1, check_finite=False)
+    if not 0.0 < norm < np.inf:
+        return None
+    factor, info = linalg.lapack.dpotrf(projected, lower=1, clean=0)
     rcond = linalg.lapack.dpocon(factor, norm, uplo="L")[0] if info == 0 else 0.0
     if rcond * _MAX_CONDITION < 1.0:
-        return _truncated_row_inverse(rows, penalty)
-    n_columns = rows.mean.shape[0]
-    rank = n_columns if penalty > 0.0 else n_rows - int(centered)
-    return _RowInverse(
-        apply=lambda right: linalg.cho_solve((factor, True), right, check_finite=False),
-        solver="cholesky" if rank == n_columns else "pinv",
-        rank=rank,
-        condition_number=float(np.sqrt(1.0 / rcond)),
-    )
+        return None
+
+    def apply(right):
+        solved = linalg.cho_solve((factor, True), basis.T @ right, check_finite=False)
+        return basis @ solved
+
+    return _RowInverse(apply, rank, float(np.sqrt(1.0 / rcond)))
 
 
-def _truncated_row_inverse(rows: _CenteredRows, penalty) -> _RowInverse:
-    """By the singular values of the rows that stand out from rounding."""
-    _, singular, right = linalg.svd(rows.triangle(), check_finite=False)
-    n_columns = rows.mean.shape[0]
-    largest = singular.max(initial=0.0)
-    cutoff = _EPS * max(10.0 * np.sqrt(n_columns), len(singular)) * largest
-    rank = int(np.count_nonzero(singular > cutoff))
-    basis, kept = right[:rank].T, singular[:rank, None]
-    rank = n_columns if penalty > 0.0 else rank
-    return _RowInverse(
-        apply=lambda right: basis @ (basis.T @ right / (kept**2 + penalty)),
-        solver="qr" if rank == n_columns else "pinv",
-        rank=rank,
-        condition_number=float(kept[0, 0] / kept[-1, 0]) if len(kept) else 1.0,
+def _scaled_solution(
+    rows: _CenteredRows, targets, penalty
+) -> tuple[np.ndarray, int, float]:
+    """Coefficients (p, k), rank and condition by singular values of scaled columns.
+
+    With a penalty P they are the first of the least coefficients that fit
+    [X, sqrt(P) I] exactly: the others are the residuals.
+    """
+    n_rows, n_columns, norms = len(targets), len(rows.norms), rows.norms
+    blocks = rows.scaled()
+    if penalty > 0.0:
+        blocks.append(np.eye(n_rows))
+        norms = np.concatenate([norms, np.full(n_rows, np.sqrt(penalty))])
+    left, singular, right = linalg.svd(
+        np.hstack(blocks),
+        full_matrices=False,
+        overwrite_a=True,
+        check_finite=False,
     )
+    rank = numerical_rank(singular, len(norms), n_rows)
+    left, kept, right = left[:, :rank], singular[:rank, None], right[:rank].T
+    coef = LeastNorm(right, norms).coefficients(left.T @ targets / kept)
+    return coef[:n_columns], rank, float(kept[0, 0] / kept[-1, 0])

@@ -1,0 +1,27 @@
+"""Weights of rows in a unit of their own, so that only their ratios matter."""
+
+import numpy as np
+
+__all__ = ["LIGHTEST", "drop_rows_without_weight", "weight_unit"]
+
+# In that unit: lighter rows move nothing, and would underflow.
+LIGHTEST = 1e-200
+
+
+def drop_rows_without_weight(X, y, weight):
+    """X (n, p), y and weight (n,) of the rows that count."""
+    if weight.all():
+        return X, y, weight
+    kept = np.flatnonzero(weight)
+    return X[kept], y[kept], weight[kept]
+
+
+def weight_unit(weight) -> float:
+    """The power of four below the largest weight, by which they divide exactly.
+
+    So do their roots; sums of weights as large or small as floats can be stay finite.
+    """
+    if weight is None:
+        return 1.0
+    _, exponent = np.frexp(weight.max())
+    return float(np.ldexp(1.0, (int(exponent) - 1) // 2 * 2))
