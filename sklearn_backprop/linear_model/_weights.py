@@ -24,4 +24,5 @@ def weight_unit(weight) -> float:
     if weight is None:
         return 1.0
     _, exponent = np.frexp(weight.max())
-    return float(np.ldexp(1.0, (int(exponent) - 1) // 2 * 2))
+    even = (int(exponent) - 1) // 2 * 2
+    return float(np.ldexp(1.0, max(even, -1022)))  # the inverse is a float, too

@@ -1,5 +1,6 @@
 """Multilayer perceptrons trained by backpropagation."""
 
-from ._multilayer_perceptron import BackpropMLPClassifier, BackpropMLPRegressor
+from ._classifier import BackpropMLPClassifier
+from ._regressor import BackpropMLPRegressor
 
 __all__ = ["BackpropMLPClassifier", "BackpropMLPRegressor"]

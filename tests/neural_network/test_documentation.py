@@ -10,16 +10,17 @@ import sklearn_backprop.exceptions
 from sklearn_backprop.neural_network import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
-    _multilayer_perceptron,
+    _classifier,
+    _regressor,
     _schedules,
 )
 from sklearn_backprop.neural_network._architecture import (
     ACTIVATION_ALIASES,
     ACTIVATIONS,
 )
+from sklearn_backprop.neural_network._epochs import SOLVERS
 from sklearn_backprop.neural_network._initializers import INIT_ALIASES, INITIALIZERS
 from sklearn_backprop.neural_network._schedules import SCHEDULES
-from sklearn_backprop.neural_network._training import SOLVERS
 
 ESTIMATORS = [BackpropMLPClassifier, BackpropMLPRegressor]
 REGISTRIES = [
@@ -29,7 +30,7 @@ REGISTRIES = [
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
-    "module", [_multilayer_perceptron, _schedules, sklearn_backprop.exceptions]
+    "module", [_classifier, _regressor, _schedules, sklearn_backprop.exceptions]
 )
 def test_examples_run(module):
     result = doctest.testmod(module)

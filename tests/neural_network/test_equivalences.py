@@ -15,7 +15,7 @@ from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_limits
 
 from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
-from sklearn_backprop.neural_network._training import SOLVERS, STOCHASTIC_SOLVERS
+from sklearn_backprop.neural_network._epochs import SOLVERS, STOCHASTIC_SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y_CLASS = load_iris(return_X_y=True)
@@ -104,7 +104,7 @@ def test_copies_have_views_of_their_own(Estimator, y, dtype, duplicate):
     twin.partial_fit(X, y)
     assert_array_equal(weights_of(model), before)
     assert not np.array_equal(weights_of(twin), before)
-    assert all(np.shares_memory(W, twin._training.theta) for W in twin.coefs_)
+    assert all(np.shares_memory(W, twin._training.network.theta) for W in twin.coefs_)
     assert weights_of(twin).dtype == dtype
     model.partial_fit(X, y)
     assert_array_equal(weights_of(model), weights_of(twin))
@@ -135,7 +135,7 @@ def test_weights_copied_from_another_model_train_on_their_own():
     assert_array_equal(weights_of(model), before)
     model.predict(X)
     assert_array_equal(weights_of(model), before)
-    assert all(np.shares_memory(W, other._training.theta) for W in other.coefs_)
+    assert all(np.shares_memory(W, other._training.network.theta) for W in other.coefs_)
 
 
 def test_pickles_hold_the_weights_once():

@@ -10,13 +10,13 @@ from reference_network import LOSSES
 
 from sklearn_backprop.engine import _engine
 from sklearn_backprop.neural_network._architecture import ACTIVATIONS
+from sklearn_backprop.neural_network._epochs import STOCHASTIC_SOLVERS
 from sklearn_backprop.neural_network._initializers import INITIALIZERS
 from sklearn_backprop.neural_network._targets import (
     CLASSIFICATION_LOSSES,
     ENGINE_LINKS,
     REGRESSION_LOSSES,
 )
-from sklearn_backprop.neural_network._training import STOCHASTIC_SOLVERS
 
 N_ROWS, N_FEATURES, ALPHA, TOTAL_WEIGHT = 7, 4, 0.5, 11.0
 

@@ -280,7 +280,8 @@ def test_lbfgs_records_the_gradient_at_the_end_of_each_iteration(dtype, residual
     before = start_of(BackpropMLPRegressor(**settings), 4, 1, seed=0).astype(dtype)
     for i in range(6):
         stop = BackpropMLPRegressor(**settings, max_iter=i + 1)
-        after = stop.fit(X_IRIS.astype(dtype), y.ravel())._training.theta.astype(float)
+        stop.fit(X_IRIS.astype(dtype), y.ravel())
+        after = stop._training.network.theta.astype(float)
         gradient = reference.gradient(after, X_IRIS, y, np.ones(150), total_weight=150)
         record = {name: a[i] for name, a in model.gradient_history_.items()}
         norms = [np.linalg.norm(W) for W in reference.weight_matrices(gradient)]

@@ -19,9 +19,9 @@ from sklearn.metrics import mean_poisson_deviance
 from sklearn.preprocessing import scale
 
 from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
+from sklearn_backprop.neural_network._epochs import STOCHASTIC_SOLVERS
 from sklearn_backprop.neural_network._records import cut_by_name
 from sklearn_backprop.neural_network._schedules import SCHEDULES
-from sklearn_backprop.neural_network._training import STOCHASTIC_SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 CLIPS = [
@@ -246,17 +246,17 @@ def test_interrupt_keeps_the_last_finished_epoch(monkeypatch):
     settings = {"hidden_layer_sizes": (5,), "random_state": 0}
     expected = BackpropMLPClassifier(**settings, max_iter=3).fit(X_IRIS, Y_IRIS)
 
-    from sklearn_backprop.neural_network import _training
+    from sklearn_backprop.neural_network import _epochs
 
-    run_epoch = _training.EpochLoop._train
+    run_epoch = _epochs.NetworkEpochs._pass
 
-    def interrupted(loop, order, schedule):
-        epoch = run_epoch(loop, order, schedule)
+    def interrupted(loop):
+        epoch = run_epoch(loop)
         if loop.n_epochs == 3:  # in the middle of the fourth, weights have moved
             raise KeyboardInterrupt
         return epoch
 
-    monkeypatch.setattr(_training.EpochLoop, "_train", interrupted)
+    monkeypatch.setattr(_epochs.NetworkEpochs, "_pass", interrupted)
     model = BackpropMLPClassifier(**settings, max_iter=100)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         model.fit(X_IRIS, Y_IRIS)

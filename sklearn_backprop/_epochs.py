@@ -1,0 +1,85 @@
+"""The one loop over epochs; what happens between two of them, its subclasses decide."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._callbacks import FitTasks
+from ._verbose import ProgressLines
+
+__all__ = ["EpochLoop", "Rows"]
+
+
+class Rows(NamedTuple):
+    """Rows as the engine takes them: X (n, p), Y (n, K), weight (n,) or None."""
+
+    X: Any
+    Y: np.ndarray
+    weight: np.ndarray | None
+
+    @property
+    def total_weight(self) -> float:
+        """The weight of all rows together."""
+        if self.weight is None:
+            return float(len(self.Y))
+        return float(self.weight.sum(dtype=np.float64))
+
+
+class EpochLoop(ABC):
+    """Epochs on the given rows, each a task of the fit.
+
+    `draw_order` gives the order of rows of an epoch, or None as they lie. An epoch that
+    is interrupted or diverges leaves by an exception, and never ends as a task.
+    """
+
+    def __init__(
+        self, rows: Rows, tasks: FitTasks, draw_order: Callable[[], np.ndarray | None]
+    ):
+        self.rows = rows
+        self.tasks = tasks
+        self.draw_order = draw_order
+        self.total_weight = rows.total_weight
+        self.lines = ProgressLines()
+        self.n_epochs = 0
+        self.stopped = False  # by a callback
+
+    @abstractmethod
+    def train(self) -> Any:
+        """Run one epoch; raise where it diverges."""
+
+    @abstractmethod
+    def finish(self, epoch) -> bool:
+        """Take over what `train` returned; tell whether the epoch was the last."""
+
+    @abstractmethod
+    def copy_state(self) -> Any:
+        """Copy the state of a fit that ends here, for callbacks."""
+
+    def run_epochs(self, max_epochs: int) -> bool:
+        """Run epochs; tell whether there was a reason to stop before the last."""
+        while self.n_epochs < max_epochs:
+            if self.run_epoch():
+                return True
+        return False
+
+    def run_epoch(self) -> bool:
+        """Run an epoch; tell whether it was the last."""
+        self.tasks.begin("epoch")
+        epoch = self.train()
+        self.n_epochs += 1
+        is_last = self.finish(epoch)
+        self.stopped = self.tasks.end(self.copy_state)
+        return is_last or self.stopped
+
+    def pass_batches(self, trainer, theta, running, **settings):
+        """Let the engine pass all mini-batches of one epoch."""
+        return trainer.train_epoch(
+            theta,
+            running,
+            *self.rows,
+            self.draw_order(),
+            total_weight=self.total_weight,
+            **settings,
+        )

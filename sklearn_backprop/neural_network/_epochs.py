@@ -1,0 +1,288 @@
+"""Training by mini-batches: what happens between two epochs is decided here."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from .._callbacks import FitTasks
+from .._epochs import EpochLoop, Rows
+from .._threads import allowed_threads
+from ..exceptions import DivergenceError
+from ._divergence import are_finite, divergence_message, non_finite, remedies
+from ._records import cut_by_name
+from ._schedules import Schedule
+from ._state import TrainingState
+
+__all__ = [
+    "SOLVERS",
+    "STOCHASTIC_SOLVERS",
+    "NetworkEpochs",
+    "Settings",
+    "Validation",
+]
+
+# First-order solver -> the hyper-parameters that its trainer reads.
+STOCHASTIC_SOLVERS: dict[str, tuple[str, ...]] = {
+    "sgd": ("momentum", "nesterov"),
+    "adam": ("beta_1", "beta_2", "epsilon"),
+    "adamw": ("beta_1", "beta_2", "epsilon", "weight_decay"),
+    "adagrad": ("epsilon",),
+    "rmsprop": ("epsilon",),
+}
+SOLVERS = (*STOCHASTIC_SOLVERS, "lbfgs")
+# A loss so many times the first epoch's has run away: too long a step multiplies it by
+# as much in every epoch, and patience may end the fit before numbers overflow.
+_RUNAWAY = 1e6
+
+
+class Validation(NamedTuple):
+    """Rows kept out of training, and how to score predictions (n, K) of them."""
+
+    rows: Rows
+    score: Callable[[np.ndarray], float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the loop needs to know and does not change."""
+
+    solver: str
+    optimizer: dict[str, float]  # all hyper-parameters; each solver reads its own
+    schedule: Schedule
+    alpha: float
+    batch_size: int
+    clip: float | None
+    clip_mode: str
+    record: str | None
+    shuffle: bool
+    tol: float
+    n_iter_no_change: float
+    verbose: int
+    dropout_seed: int
+
+
+class NetworkEpochs(EpochLoop):
+    """Train a network epoch by epoch on the given rows.
+
+    `state` is changed in place and is complete after every epoch, also when an
+    exception leaves the loop.
+    """
+
+    def __init__(
+        self,
+        state: TrainingState,
+        settings: Settings,
+        rows: Rows,
+        tasks: FitTasks,
+        validation: Validation | None = None,
+    ):
+        super().__init__(rows, tasks, self._order)
+        self.state = state
+        self.settings = settings
+        self.validation = validation
+        self.trainer = self._make_trainer()
+        self.n_before = len(state.loss_curve)
+        self.rate = settings.schedule.learning_rate_init
+        state.validated = validation is not None
+
+    def run(self, max_epochs: int) -> int:
+        """Train until it stalls or the epochs are used up; return their number."""
+        try:
+            is_done = self.run_epochs(max_epochs)
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=7)
+        else:
+            self._say_how_it_ended(is_done, max_epochs)
+        finally:
+            self.state.optimizer = self.settings.solver, self.trainer.get_state()
+        if self.validation is not None and self.state.best is not None:
+            self.state.network.restore(self.state.best)
+        return self.n_epochs
+
+    def run_one(self) -> None:
+        """Train for the one epoch of `partial_fit`; a stall cannot end it."""
+        try:
+            self.run_epoch()
+        finally:
+            self.state.optimizer = self.settings.solver, self.trainer.get_state()
+
+    def _say_how_it_ended(self, is_done, max_epochs) -> None:
+        if self.stopped:
+            self._say("A callback asked to stop. Stopping.")
+        if is_done:
+            return
+        warnings.warn(
+            f"Stochastic Optimizer: Maximum iterations ({max_epochs}) reached and the "
+            "optimization hasn't converged yet.",
+            ConvergenceWarning,
+            stacklevel=8,
+        )
+
+    def _make_trainer(self):
+        solver = self.settings.solver
+        wanted = {
+            name: self.settings.optimizer[name] for name in STOCHASTIC_SOLVERS[solver]
+        }
+        trainer = self.state.network.engine.trainer(solver, **wanted)
+        if self.state.optimizer is not None and self.state.optimizer[0] == solver:
+            trainer.set_state(self.state.optimizer[1])
+        return trainer
+
+    # --- one epoch
+    def copy_state(self) -> TrainingState:
+        """Copy the state as `run` would leave it if this epoch were the last."""
+        state = self.state.copy()
+        state.optimizer = self.settings.solver, self.trainer.get_state()
+        if state.best is not None and self.validation is not None:
+            state.network.restore(state.best)
+        return state
+
+    def train(self):
+        """Let the engine run an epoch; the last weights stay where it cannot end."""
+        network = self.state.network
+        before = network.snapshot()
+        try:
+            epoch = self._pass()
+        except (KeyboardInterrupt, MemoryError):
+            network.restore(before)
+            raise
+        status = self._judge(epoch)
+        if status != "ok":
+            network.restore(before)
+            # Where numbers end, so does the sum: in the middle.
+            loss = epoch["loss"] if status == "runaway" else np.nan
+            self._remember({**epoch, "loss": loss})
+            where = network.architecture.where(epoch["layer"], epoch["parameter"])
+            raise self._divergence(status, where)
+        return epoch
+
+    def _judge(self, epoch) -> str:
+        """Name where finite numbers ended; "runaway" if they soon will; or "ok"."""
+        network = self.state.network
+        if epoch["status"] == "ok" and not are_finite(network.theta, network.running):
+            return "weights"
+        if epoch["status"] == "ok" and np.isfinite(epoch["loss"]):
+            bound = _RUNAWAY * max(1.0, abs(self.first_loss or epoch["loss"]))
+            return "runaway" if epoch["loss"] > bound else "ok"
+        return "loss" if epoch["status"] == "ok" else epoch["status"]
+
+    @property
+    def first_loss(self) -> float | None:
+        """Loss of the run's first epoch."""
+        curve = self.state.loss_curve
+        return curve[self.n_before] if len(curve) > self.n_before else None
+
+    def _pass(self):
+        settings, network = self.settings, self.state.network
+        self.rate = settings.schedule.rate(self.state.progress)
+        return self.pass_batches(
+            self.trainer,
+            network.theta,
+            network.running,
+            batch_size=settings.batch_size,
+            learning_rate=self.rate,
+            alpha=settings.alpha,
+            clip=settings.clip,
+            clip_mode=settings.clip_mode,
+            record=settings.record or ("epoch" if settings.verbose else None),
+            seed=settings.dropout_seed,
+            n_threads=allowed_threads(),
+        )
+
+    def _order(self) -> np.ndarray | None:
+        """Draw the order of rows of an epoch."""
+        if not self.settings.shuffle:
+            return None
+        n_rows = len(self.rows.Y)
+        return self.state.random_state.permutation(n_rows).astype(np.int64, copy=False)
+
+    def _remember(self, epoch):
+        self.state.loss_curve.append(epoch["loss"])
+        self.state.learning_rates.append(self.rate)
+        if self.settings.record and epoch["records"] is not None:
+            self.state.records.append(epoch["records"])
+
+    def finish(self, epoch) -> bool:
+        """Record the epoch, look for an improvement, and decide whether to stop."""
+        self._remember(epoch)
+        self.state.progress.epoch += 1
+        self.state.progress.rows_seen += len(self.rows.Y)
+        best = self.state.best_loss
+        self.state.best_loss = min(epoch["loss"], best)
+        if self.validation is None:
+            self._watch(epoch["loss"] <= best - self.settings.tol)
+        else:
+            self._watch(self._validate(self.validation))
+        if self.settings.verbose:
+            self._say_epoch(epoch)
+        return self._stalled_for_good()
+
+    def _say_epoch(self, epoch):
+        self.lines.print(
+            f"Iteration {self.n_epochs}",
+            epoch["loss"],
+            score=self.state.validation_scores[-1] if self.validation else None,
+            gradient_norm=_root_mean_square(
+                cut_by_name(epoch["records"])["global_norm"]
+            ),
+        )
+
+    # --- stopping
+    def _watch(self, improved: bool):
+        self.state.stalled = 0 if improved else self.state.stalled + 1
+
+    def _validate(self, validation: Validation) -> bool:
+        """Score the rows kept out, keep the best weights, tell of an improvement."""
+        state, network = self.state, self.state.network
+        loss = network.mean_loss(validation.rows)
+        if not np.isfinite(loss):
+            raise self._divergence("validation")
+        score = float(validation.score(network.forward(validation.rows.X)))
+        state.validation_losses.append(loss)
+        state.validation_scores.append(score)
+        improved = score >= state.best_score + self.settings.tol
+        if score > state.best_score:
+            state.best_score, state.best = score, network.snapshot()
+        return improved
+
+    def _stalled_for_good(self) -> bool:
+        """Tell whether to stop; an adaptive rate is cut first."""
+        if self.state.stalled <= self.settings.n_iter_no_change:
+            return False
+        what = "Training loss" if self.validation is None else "Validation score"
+        message = (
+            f"{what} did not improve more than tol={self.settings.tol:f} for "
+            f"{self.settings.n_iter_no_change} consecutive epochs."
+        )
+        schedule, progress = self.settings.schedule, self.state.progress
+        if not schedule.can_be_cut(progress):
+            too_small = " Learning rate too small." * (schedule.name == "adaptive")
+            self._say(f"{message}{too_small} Stopping.")
+            return True
+        progress.cuts += 1
+        self.state.stalled = 0
+        self._say(f"{message} Setting learning rate to {schedule.rate(progress):f}")
+        return False
+
+    def _say(self, line):
+        if self.settings.verbose:
+            print(line)
+
+    # --- divergence
+    def _divergence(self, status, where="") -> DivergenceError:
+        curve = self.state.loss_curve
+        if status == "runaway":
+            what = f"the loss went from {self.first_loss:.3g} to {curve[-1]:.3g}"
+        else:
+            what = non_finite(status, where)
+        when = f"Training diverged in epoch {len(curve)}"
+        what_to_do = remedies(self.rows.X, self.rate, self.settings.clip)
+        return DivergenceError(divergence_message(when, what, what_to_do))
+
+
+def _root_mean_square(values) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))

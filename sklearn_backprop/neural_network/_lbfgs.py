@@ -1,0 +1,190 @@
+"""L-BFGS by SciPy on all rows, with what first-order training records."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+from sklearn.exceptions import ConvergenceWarning
+
+from .._callbacks import FitTasks
+from .._epochs import Rows
+from .._threads import allowed_threads
+from .._verbose import ProgressLines
+from ..exceptions import DivergenceError
+from ._divergence import divergence_message, largest_magnitude, non_finite
+from ._records import join_measures
+from ._state import TrainingState
+
+__all__ = ["LbfgsRun"]
+
+
+@dataclass
+class LbfgsRun:
+    """L-BFGS on all rows, and what is kept of its iterations in `state`."""
+
+    state: TrainingState
+    rows: Rows
+    tasks: FitTasks
+    alpha: float
+    max_iter: int
+    max_fun: int
+    tol: float
+    record: str | None
+    verbose: int
+
+    def run(self) -> int:
+        """Minimize the objective; return the number of iterations."""
+        state = self.state
+        self.n_before = len(state.loss_curve)
+        self.lines, self.stopped = ProgressLines(), False
+        state.validated = False
+        state.optimizer = None  # a first-order solver's memory is of other weights
+        try:
+            result = self._minimize()
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=7)
+            return len(state.loss_curve) - self.n_before
+        return self._finish(result)
+
+    def _minimize(self):
+        return scipy.optimize.minimize(
+            self._objective,
+            self.state.network.theta.astype(np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            callback=self._keep,
+            options={
+                "maxfun": self.max_fun,
+                "maxiter": self.max_iter,
+                "gtol": self.tol,
+            },
+        )
+
+    def _objective(self, theta):
+        # SciPy tells when an iteration ends; the next begins with its first trial.
+        self.tasks.begin("iteration")
+        return self._value_and_gradient(theta)
+
+    def _value_and_gradient(self, theta):
+        network = self.state.network
+        value, gradient = network.engine.value_and_gradient(
+            theta.astype(network.dtype),
+            *self.rows,
+            alpha=self.alpha,
+            n_threads=allowed_threads(),
+        )
+        gradient = gradient.astype(np.float64)
+        self.latest = theta.copy(), gradient
+        return value, gradient
+
+    def _keep(self, intermediate_result):
+        """Take over an iterate; SciPy stops at StopIteration."""
+        self._take_over(intermediate_result.x, float(intermediate_result.fun))
+        self.stopped = self.tasks.end(self.state.copy)
+        if self.stopped:
+            raise StopIteration
+
+    def _take_over(self, theta, loss):
+        state = self.state
+        before = state.network.theta.astype(np.float64)
+        state.network.theta[...] = theta
+        state.loss_curve.append(loss)
+        state.best_loss = min(state.best_loss, loss)
+        if not (self.record or self.verbose):
+            return
+        gradient = self._gradient_at(theta)
+        if self.record:
+            after = state.network.theta.astype(np.float64)
+            state.records.append(
+                lbfgs_record(
+                    gradients=self._weights_of(gradient),
+                    changes=self._weights_of(after - before),
+                    weights=self._weights_of(after),
+                    global_norm=float(np.linalg.norm(gradient)),
+                )
+            )
+        if self.verbose:
+            self.lines.print(
+                f"Iteration {len(state.loss_curve)}",
+                loss,
+                gradient_norm=float(np.linalg.norm(gradient)),
+            )
+
+    def _weights_of(self, vector) -> list[np.ndarray]:
+        """Show the recorded arrays of a vector as long as theta."""
+        return self.state.network.architecture.views("W", vector)
+
+    def _gradient_at(self, theta) -> np.ndarray:
+        """Gradient at an iterate: as a rule its line search has just taken it."""
+        if not np.array_equal(self.latest[0], theta):
+            self._value_and_gradient(theta)
+        return self.latest[1]
+
+    def _finish(self, result) -> int:
+        state, n_iter = self.state, min(result.nit, self.max_iter)
+        if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
+            raise self._divergence(n_iter + 1)
+        if len(state.loss_curve) == self.n_before:  # the start is a minimum
+            self._take_over(result.x, float(result.fun))
+        state.network.theta[...] = result.x
+        self.tasks.end(self.state.copy)  # of an iteration that found no better point
+        if self.stopped:
+            if self.verbose:
+                print("A callback asked to stop. Stopping.")
+        elif result.status != 0:
+            _warn_lbfgs(result, n_iter, self.max_iter)
+        return n_iter
+
+    def _divergence(self, iteration) -> DivergenceError:
+        largest = largest_magnitude(self.rows.X)
+        return DivergenceError(
+            divergence_message(
+                f"Training diverged in iteration {iteration} of lbfgs",
+                non_finite("loss"),
+                [f"scale X, whose largest value is {largest:.3g}, with StandardScaler"],
+            )
+        )
+
+
+def lbfgs_record(gradients, changes, weights, global_norm) -> np.ndarray:
+    """Record an iteration as the engine records an epoch, from C matrices each.
+
+    An iteration is one unclipped step, whose gradient is that at its end. What units
+    do is not known here.
+    """
+    norms, moves, sizes = (
+        np.array([np.linalg.norm(W) for W in matrices])
+        for matrices in (gradients, changes, weights)
+    )
+    unknown = np.full_like(norms, np.nan)
+    return join_measures(
+        {
+            "gradient_norm": norms,
+            "gradient_norm_max": norms,
+            "update_ratio": np.divide(
+                moves, sizes, out=np.zeros_like(moves), where=moves > 0
+            ),
+            "dead_fraction": unknown,
+            "saturated_fraction": unknown,
+            "clipped_fraction": 0.0,
+            "global_norm": global_norm,
+        }
+    )
+
+
+def _warn_lbfgs(result, n_iter, max_iter):
+    more = (
+        "\nIncrease the number of iterations to improve the convergence "
+        f"(max_iter={max_iter})."
+        if n_iter == max_iter
+        else ""
+    )
+    warnings.warn(
+        f"lbfgs failed to converge after {n_iter} iteration(s) "
+        f"(status={result.status}):\n{result.message}\n{more}\n"
+        "You might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html",
+        ConvergenceWarning,
+        stacklevel=9,
+    )

@@ -1,0 +1,111 @@
+"""A network: its layers, the numbers they hold, and the engine that computes it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._threads import allowed_threads
+from ..engine import _engine
+from ._architecture import Architecture
+from ._targets import ENGINE_LINKS
+
+__all__ = ["Network"]
+
+_ENGINES = {
+    np.dtype(np.float32): _engine.NetworkFloat32,
+    np.dtype(np.float64): _engine.NetworkFloat64,
+}
+
+
+@dataclass
+class Network:
+    """What a fit leaves and `predict` needs; plain data, so that it pickles."""
+
+    architecture: Architecture
+    loss: str
+    loss_parameter: float
+    out_activation: str  # from raw outputs to predictions
+    theta: np.ndarray  # (n_theta,) all parameters
+    running: np.ndarray  # (n_running,) statistics of batch normalization
+    _made: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Precision of all that is computed."""
+        return self.theta.dtype
+
+    @property
+    def engine(self):
+        """The engine's network, made when it is first needed; it holds no numbers."""
+        if self._made is None:
+            self._made = _ENGINES[self.dtype](
+                self.architecture.table,
+                self.architecture.layers,
+                loss=self.loss,
+                link=ENGINE_LINKS[self.out_activation],
+                loss_parameter=self.loss_parameter,
+            )
+        return self._made
+
+    def __getstate__(self):
+        return {**self.__dict__, "_made": None}
+
+    # --- parameters
+    def views(self, role: str) -> list[np.ndarray]:
+        """Show all arrays of one role, from input to output, as views of theta."""
+        return self.architecture.views(role, self.theta)
+
+    def gather(self, given: Sequence, role: str, name: str) -> bool:
+        """Copy arrays that are no views into theta; tell whether there were some."""
+        views = self.views(role)
+        if len(given) != len(views):
+            raise ValueError(
+                f"{name} has {len(given)} arrays, but this network has {len(views)} "
+                "layers of weights."
+            )
+        if all(map(_is_same_memory, given, views)):
+            return False
+        for i, (array, view) in enumerate(zip(given, views, strict=True)):
+            if np.shape(array) != view.shape:
+                raise ValueError(
+                    f"{name}[{i}] has shape {np.shape(array)}, but this network needs "
+                    f"{view.shape}."
+                )
+            view[...] = array
+        return True
+
+    def snapshot(self) -> tuple[np.ndarray, np.ndarray]:
+        """Copy the numbers."""
+        return self.theta.copy(), self.running.copy()
+
+    def restore(self, snapshot: tuple[np.ndarray, np.ndarray]) -> None:
+        """Write numbers back in place, so that views of them stay true."""
+        self.theta[...], self.running[...] = snapshot
+
+    def restore_writeable(self) -> None:
+        """Replace vectors that cannot be written, such as memory-mapped ones."""
+        self.theta, self.running = self.snapshot()
+
+    # --- computing
+    def forward(self, X, *, raw=False) -> np.ndarray:
+        """Compute outputs (n, n_outputs) behind the link, or before it."""
+        compute = self.engine.raw_outputs if raw else self.engine.predict
+        theta, running = np.asarray(self.theta), np.asarray(self.running)
+        return compute(theta, running, X, n_threads=allowed_threads())
+
+    def mean_loss(self, rows) -> float:
+        """Weighted mean loss of rows in prediction mode, without the penalty."""
+        return self.engine.loss(
+            self.theta, self.running, *rows, n_threads=allowed_threads()
+        )
+
+
+def _is_same_memory(array, view) -> bool:
+    return (
+        isinstance(array, np.ndarray)
+        and array.dtype == view.dtype
+        and array.shape == view.shape
+        and array.__array_interface__["data"][0] == view.__array_interface__["data"][0]
+    )
