@@ -18,6 +18,7 @@ class Rows(NamedTuple):
     X: Any
     Y: np.ndarray
     weight: np.ndarray | None
+    weight_unit: float = 1.0  # in which the weights are counted
 
     @property
     def total_weight(self) -> float:
@@ -78,7 +79,7 @@ class EpochLoop(ABC):
         return trainer.train_epoch(
             theta,
             running,
-            *self.rows,
+            *self.rows[:3],
             self.draw_order(),
             total_weight=self.total_weight,
             **settings,

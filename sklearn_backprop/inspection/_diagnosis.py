@@ -21,14 +21,17 @@ __all__ = [
     "feature_scales",
     "ill_conditioning",
     "is_at_chance_level",
+    "is_worse_than_constant",
     "large_step",
     "over_fitting",
+    "prediction_error",
     "prediction_spread",
     "saturated_units",
     "small_step",
     "symmetric_start",
     "vanishing_gradients",
     "why_nothing_arrives",
+    "worse_than_constant",
 ]
 
 # Thresholds. Where the source is "study", it is benchmarks/diagnosis.py: 600 sound
@@ -45,6 +48,11 @@ VANISHED_RATIO_AT_CHANCE = 2e-2
 # sound above 0.46, stalled below 1e-7; a stack of 4 logistic layers that is about to
 # learn has 0.013.
 SAME_PREDICTION = 0.02
+# Error of predictions / error of the best constant. Study: sound below 0.9; what only
+# hovers about the mean of y stays within some thousandths of 1.
+WORSE_THAN_CONSTANT = 1.02
+# Spread of targets, and magnitude of features, outside of which they want scaling.
+USUAL_SIZES = (1e-2, 1e2)
 # Length of the gradient per unit of error, |gradient| / sqrt(2 loss). Study: sound up
 # to 8 (99 %), starts that double the signal of every relu layer from 120.
 STEEPEST = 30.0
@@ -102,6 +110,7 @@ _TITLES = {
     "over_fitting": "over-fitting",
     "ill_conditioning": "ill-conditioned data",
     "at_chance": "nothing learned",
+    "worse_than_constant": "worse than a constant",
     "not_recorded": "gradients not recorded",
     "healthy": "nothing wrong",
 }
@@ -130,8 +139,9 @@ class Finding:
     kind : str
         What it is: "vanishing_gradients", "exploding_gradients", "dead_units",
         "saturated_units", "large_step", "small_step", "clipping", "symmetric_start",
-        "feature_scales", "over_fitting", "ill_conditioning", "at_chance", or one of
-        "healthy" and "not_recorded", which are no ailments.
+        "feature_scales", "over_fitting", "ill_conditioning", "at_chance",
+        "worse_than_constant", or one of "healthy" and "not_recorded", which are no
+        ailments.
     evidence : str
         What it is told from, in figures.
     remedy : str, default=""
@@ -204,6 +214,8 @@ _REDUCTIONS = {"dead_fraction": np.min, "gradient_norm_max": np.max}
 
 def by_epoch(history: Records, n_epochs: int) -> dict[str, np.ndarray]:
     """Give records (n_epochs, ...) from those of epochs or of mini-batches."""
+    if not all(map(len, history.values())):  # the very first step diverged
+        return {}
     return {name: _by_epoch(name, values, n_epochs) for name, values in history.items()}
 
 
@@ -224,6 +236,58 @@ def prediction_spread(predictions: np.ndarray, Y: np.ndarray) -> float:
     """Spread of predictions (n, K) relative to that of targets (n, K); nan if none."""
     spread = Y.std(axis=0).max()
     return float(predictions.std(axis=0).max() / spread) if spread > 0 else np.nan
+
+
+def prediction_error(
+    predictions: np.ndarray, Y: np.ndarray, quantile: float | None = None
+) -> float | None:
+    """Error of predictions (n, K) relative to that of the best constants; or None.
+
+    Squared errors, or those of a quantile. None where targets do not vary.
+    """
+
+    def total(errors):
+        if quantile is None:
+            return np.sum(errors**2)
+        return np.sum(np.maximum(quantile * errors, (quantile - 1) * errors))
+
+    Y, predictions = Y.astype(np.float64), predictions.astype(np.float64)
+    constant = np.mean(Y, axis=0)
+    if quantile is not None:
+        constant = np.quantile(Y, quantile, axis=0)
+    spread = total(Y - constant)
+    return float(total(Y - predictions) / spread) if spread > 0 else None
+
+
+def is_worse_than_constant(error: float | None) -> bool:
+    """Tell whether the best constants would do better; None is not known."""
+    return error is not None and not error <= WORSE_THAN_CONSTANT
+
+
+def worse_than_constant(
+    error: float | None, target_spread, feature_scale, params: Params
+) -> Finding | None:
+    """Find a regression that predicts its own training rows worse than a constant."""
+    if not is_worse_than_constant(error):
+        return None
+    low, high = USUAL_SIZES
+    spread, largest = float(np.max(target_spread)), float(np.max(feature_scale))
+    return Finding(
+        "worse_than_constant",
+        f"the error on training rows is {error:.3g} times that of predicting the mean "
+        f"of y, whose standard deviation is {spread:.3g}; the largest value of X is "
+        f"{largest:.3g}",
+        _either(
+            (
+                not low < spread < high,
+                "TransformedTargetRegressor(transformer=StandardScaler()) around it",
+            ),
+            (largest > high, "StandardScaler before the network"),
+            (params["solver"] == "lbfgs", f"tol below {params['tol']:g}"),
+            (params["solver"] != "lbfgs", _lower_rate(params)),
+            f"max_iter above {params['max_iter']}",
+        ),
+    )
 
 
 def is_at_chance_level(spread: float | None) -> bool:
@@ -365,14 +429,17 @@ def _lower_rate(params: Params) -> str:
 
 # ------------------------------------------------------------------------- steps
 def exploding_gradients(
-    records: Records, loss: np.ndarray, params: Params
+    records: Records, loss: np.ndarray, params: Params, *, unit: float = 1.0
 ) -> Finding | None:
-    """Find gradients that are very long for the error, or that grow without bound."""
+    """Find gradients that are very long for the error, or that grow without bound.
+
+    unit: of the error, in which the square root of twice the loss counts it.
+    """
     if not records:
         return None
     norms = records["global_norm"]
     with np.errstate(all="ignore"):  # what has exploded may overflow here
-        steepness = norms / np.sqrt(2 * loss[-len(norms) :])
+        steepness = norms / (unit * np.sqrt(2 * loss[-len(norms) :]))
         growth = norms / np.minimum.accumulate(norms)
     exploded = ~(steepness < STEEPEST) | ~(growth < EXPLODED_GROWTH)
     exploded &= norms > 0

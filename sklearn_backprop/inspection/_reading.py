@@ -137,7 +137,9 @@ def _diagnose_network(estimator, params) -> list[Finding]:
         _diagnosis.symmetric_start(estimator.coefs_, params),
         _diagnosis.feature_scales(estimator.feature_scale_, params),
         _diagnosis.saturated_units(records, params),
-        _diagnosis.exploding_gradients(records, loss, params),
+        _diagnosis.exploding_gradients(
+            records, loss, params, unit=_unit_of_error(estimator, params)
+        ),
         _diagnosis.large_step(loss, params, records=records),
         _diagnosis.dead_units(records, params, bound=bound),
         vanishing,
@@ -148,9 +150,30 @@ def _diagnose_network(estimator, params) -> list[Finding]:
     findings = _without_consequences(found)
     if chance and not findings:
         findings = [_diagnosis.at_chance(spread, params)]
+    worse = _worse_than_constant(estimator, params)
+    if worse is not None and _diagnosis.why_nothing_arrives(findings) is None:
+        findings = [worse, *findings]
     findings = findings or [_healthy(estimator)]
     untold = _not_recorded(params, records)
     return findings if untold is None else [*findings, untold]
+
+
+def _unit_of_error(estimator, params) -> float:
+    """Half a Poisson deviance is (y - mean)^2 / (2 mean); others have no unit."""
+    if params["loss"] != "poisson":
+        return 1.0
+    return float(np.sqrt(max(np.max(estimator.target_mean_), 1.0)))
+
+
+def _worse_than_constant(estimator, params) -> Finding | None:
+    if getattr(estimator, "prediction_error_", None) is None:
+        return None
+    return _diagnosis.worse_than_constant(
+        estimator.prediction_error_,
+        estimator.target_spread_,
+        estimator.feature_scale_,
+        params,
+    )
 
 
 def _without_consequences(found: list[Finding | None]) -> list[Finding]:

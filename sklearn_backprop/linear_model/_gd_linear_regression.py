@@ -21,7 +21,9 @@ from sklearn.utils.validation import (
 
 from .._callbacks import CallbackSupportMixin, FitTasks
 from .._documentation import DocumentationLinkMixin
-from .._predictions import finite_predictions
+from .._finite import as_numbers, finite_predictions
+from .._parameters import refuse_huge_numbers
+from .._weights import LIGHTEST, drop_rows_without_weight, weight_unit
 from ..engine._engine import Status
 from ..exceptions import DivergenceError
 from ._coordinates import SCALINGS
@@ -45,7 +47,6 @@ from ._minibatch import (
     hovering_message,
     pose_batches,
 )
-from ._weights import LIGHTEST, drop_rows_without_weight, weight_unit
 
 _DTYPES = [np.float64, np.float32]
 # What some fits set and others do not.
@@ -406,6 +407,7 @@ class GDLinearRegression(
 
     def _validate(self, X, y, sample_weight, *, reset):
         """X (n, p), y and weight (n,) or None, checked."""
+        refuse_huge_numbers(self)
         if self.solver == "normal" and self.alpha > 0.0 and self.l1_ratio > 0.0:
             raise ValueError(
                 f"solver='normal' cannot minimise an L1 penalty (got l1_ratio="
@@ -420,12 +422,12 @@ class GDLinearRegression(
             X,
             y,
             accept_sparse="csr" if self._accepts_sparse() else False,
-            accept_large_sparse=False,
             y_numeric=True,
             multi_output=True,
             dtype=_DTYPES,
             reset=reset,
         )
+        y = as_numbers(y)
         if sample_weight is None:
             return X, y, None
         weight = _check_sample_weight(

@@ -271,7 +271,7 @@ class _Descent(EpochLoop):
 
     def _trial(self) -> Callable[[np.ndarray], bool]:
         """Epochs of the same descent on one target of zero."""
-        X, Y, weight = self.rows
+        X, Y, weight, _ = self.rows
         rows, trainer = (X, np.zeros((len(Y), 1)), weight), self._trainer(1)
         rng = np.random.default_rng(0)
 

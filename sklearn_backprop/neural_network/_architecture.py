@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ ACTIVATIONS = {
 ACTIVATION_ALIASES = {"sigmoid": "logistic"}
 NORMALIZATIONS = ("batch", "layer")
 RESIDUALS = ("add", "concat")
+_WIDEST = 2**31 - 1
 
 Layer = dict[str, Any]
 
@@ -113,6 +115,8 @@ class Architecture:
     parameters: list[Parameter] = field(default_factory=list)
     n_theta: int = 0
     n_running: int = 0
+    # Hyper-parameter -> its value for every layer: what must not change in between.
+    shaped_by: dict[str, Any] = field(default_factory=dict)
 
     def place(self, layer: int, role: str, shape: tuple[int, ...], **rest) -> int:
         """Append an array to theta and return its row in the table."""
@@ -191,8 +195,17 @@ class _HiddenLayer:
 def hidden_sizes(hidden_layer_sizes) -> list[int]:
     """Read one width or a sequence of widths, each at least 1."""
     sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object)).tolist()
+    if not all(isinstance(size, Real) and float(size).is_integer() for size in sizes):
+        raise ValueError(
+            "hidden_layer_sizes must be an integer or a list of integers, got "
+            f"{hidden_layer_sizes!r}."
+        )
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    if any(size > _WIDEST for size in sizes):
+        raise ValueError(
+            f"hidden_layer_sizes must be at most {_WIDEST} each, got {sizes}."
+        )
     return [int(size) for size in sizes]
 
 
@@ -203,6 +216,10 @@ def activation_per_layer(activation, n_hidden: int) -> list[str]:
         raise ValueError(
             f"activation has {len(names)} names for {n_hidden} hidden layers; pass one "
             "name for all layers or exactly one for each."
+        )
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            f"activation must be a name or a list of names, got {activation!r}."
         )
     names = [ACTIVATION_ALIASES.get(name, name) for name in names]
     for name in names:
@@ -225,13 +242,20 @@ def build_architecture(
 ) -> Architecture:
     """Lay out a network; shapes follow from the widths alone."""
     sizes = hidden_sizes(hidden_layer_sizes)
+    activations = activation_per_layer(activation, len(sizes))
     hidden = [
         _HiddenLayer(index, width, name, normalization, dropout)
-        for index, (width, name) in enumerate(
-            zip(sizes, activation_per_layer(activation, len(sizes)), strict=True)
-        )
+        for index, (width, name) in enumerate(zip(sizes, activations, strict=True))
     ]
-    architecture = Architecture()
+    architecture = Architecture(
+        shaped_by={
+            "hidden_layer_sizes": sizes,
+            "activation": activations,
+            "normalization": normalization,
+            "residual": residual,
+            "residual_block_size": residual_block_size if residual else None,
+        }
+    )
     if residual == "add" and hidden:
         layers, width = _add_blocks(
             architecture, n_features, hidden, residual_block_size

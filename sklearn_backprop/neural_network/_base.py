@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
@@ -23,10 +24,15 @@ from sklearn.utils.validation import (
 from .._callbacks import CallbackSupportMixin, FitTasks
 from .._documentation import DocumentationLinkMixin
 from .._epochs import Rows
+from .._finite import finite_predictions
+from .._parameters import refuse_huge_numbers
+from .._sparse import with_equal_indices
 from .._threads import single_threaded_blas
+from .._weights import drop_rows_without_weight, weight_unit
 from ..exceptions import VanishedTrainingWarning
 from ..inspection._diagnosis import (
     is_at_chance_level,
+    is_worse_than_constant,
     prediction_spread,
     why_nothing_arrives,
 )
@@ -180,20 +186,39 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         Raises
         ------
         DivergenceError
-            When the loss or a gradient is no longer finite.
+            When the loss, a gradient or the weights after an epoch are no longer
+            finite, or when the loss stands a million times above that of the first
+            epoch. The weights of the last finished epoch stay.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When training ended before it had converged, or a regressor ends worse
+            than a constant on its own training rows.
+        VanishedTrainingWarning
+            When it stopped at chance level because gradients do not arrive.
         """
         given = self._check_validation_set(X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given=given)
 
     def _fit(self, X, y, sample_weight, *, given=None, incremental=False):
+        refuse_huge_numbers(self)
         fresh = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         as_given = X, y, sample_weight
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         unread = fresh or not hasattr(self, "n_features_in_")
         X, y = self._read_targets(X, y, reset=unread, incremental=incremental)
-        refuse_nonsense(self, n_samples=X.shape[0], validation_given=given is not None)
         weight = self._read_weights(X, sample_weight)
+        n_given = X.shape[0]
+        X, y, weight = drop_rows_without_weight(X, y, weight, by=self._weigh(y, weight))
+        refuse_nonsense(
+            self,
+            n_samples=X.shape[0],
+            weight=weight,
+            dtype=X.dtype,
+            validation_given=given is not None,
+        )
         Y = self._encode_targets(y, X.dtype)
         if fresh:
             self._start(X, Y)
@@ -202,12 +227,14 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         training, validation = self._split(X, y, Y, weight, given)
         self._note_feature_scale(training.X, fresh)
         self.prediction_spread_: float | None = None
+        self._note_targets(training)
         tasks = self._tasks(training, incremental, *as_given)
         with single_threaded_blas:
-            self._train(training, validation, tasks, incremental)
+            n_dropped = n_given - X.shape[0]
+            self._train(training, validation, tasks, incremental, n_dropped)
             if not incremental:
-                self._note_prediction_spread(training)
-        self._warn_if_vanished()
+                self._note_predictions(training)
+        self._warn()
         tasks.finish()
         return self
 
@@ -227,31 +254,34 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         return X_val, y_val, sample_weight_val
 
     def _read_rows(self, X, *, dtype, **settings):
-        return validate_data(
+        X = validate_data(
             self, X, accept_sparse="csr", dtype=dtype, order="C", **settings
         )
+        return with_equal_indices(X)
 
     def _read_weights(self, X, sample_weight):
-        """Weights (n,) in the dtype of X, or None."""
+        """Weights (n,) in double precision, or None."""
         if sample_weight is None:
             return None
-        sample_weight = _check_sample_weight(sample_weight, X, dtype=X.dtype)
+        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         if np.any(sample_weight < 0):
             raise ValueError(
                 "Negative values in data passed to `sample_weight`: a negative weight "
                 "turns the loss of its row into a gain."
             )
-        if not sample_weight.sum() > 0:
+        if not sample_weight.any():
             raise ValueError(
                 "sample_weight sums to zero: at least one row needs a positive weight."
             )
         return sample_weight
 
     def _rows(self, X, y, Y, sample_weight) -> Rows:
-        weight = self._weigh(y, sample_weight)
+        weight, unit = self._weigh(y, sample_weight), 1.0
         if weight is not None:
-            weight = np.ascontiguousarray(weight, dtype=X.dtype)
-        return Rows(X if issparse(X) else np.ascontiguousarray(X), Y, weight)
+            unit = weight_unit(weight)
+            weight = np.ascontiguousarray(weight / unit, dtype=X.dtype)
+        X = with_equal_indices(X) if issparse(X) else np.ascontiguousarray(X)
+        return Rows(X, Y, weight, unit)
 
     def _split(self, X, y, Y, sample_weight, given):
         """Training rows, and the validation set that is given or held out."""
@@ -271,6 +301,15 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
     def _hold_out(self, X, y, Y, sample_weight):
         """Split as scikit-learn does: stratified for two classes only."""
         weight = np.ones(len(Y)) if sample_weight is None else sample_weight
+        n_held_out = int(np.ceil(self.validation_fraction * len(Y)))
+        too_few = ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the "
+            "size of your dataset. (early_stopping holds out validation_fraction="
+            f"{self.validation_fraction} of the {len(Y)} rows of positive weight, "
+            f"which is {n_held_out}.)"
+        )
+        if n_held_out >= len(Y):
+            raise too_few
         binary = isinstance(self, ClassifierMixin) and Y.shape[1] == 1
         parts = train_test_split(
             X,
@@ -283,10 +322,7 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         )
         X, X_val, y, y_val, Y, Y_val, weight, weight_val = parts
         if len(Y_val) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' "
-                "or the size of your dataset."
-            )
+            raise too_few
         if sample_weight is None:
             weight = weight_val = None
         return (
@@ -357,13 +393,7 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
             rng = check_random_state(self.random_state)
             self._take(wanted, theta, rng, Y.shape[1])
         network = self._training.network
-        if wanted.parameters != network.architecture.parameters:
-            raise ValueError(
-                "This fit would continue a network of "
-                f"{_describe_widths(network.architecture)} but the parameters now ask "
-                f"for {_describe_widths(wanted)}. Restore the parameters that shape "
-                "the network, or fit a new one with warm_start=False."
-            )
+        _refuse_another_shape(network.architecture, wanted)
         self._gather()
         self.out_activation_ = self._out_activation()
         network = self._make_network(wanted, network.theta, network.running)
@@ -404,16 +434,17 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         twin._show_views()
         twin._publish()
         if training is not None:
-            twin._note_prediction_spread(training)
+            twin._note_predictions(training)
         return dict(vars(twin))
 
-    def _train(self, training, validation, tasks, incremental) -> None:
+    def _train(self, training, validation, tasks, incremental, n_dropped) -> None:
         before = len(self._training.loss_curve)
         try:
             if self.solver == "lbfgs":
                 self.n_iter_ = self._train_lbfgs(training, tasks)
             else:
-                self._train_stochastic(training, validation, tasks, incremental)
+                size = self._rows_per_batch(len(training.Y), n_dropped)
+                self._train_stochastic(training, validation, tasks, incremental, size)
         finally:
             if self.solver != "lbfgs":
                 self.n_iter_ = len(self._training.loss_curve) - before
@@ -432,16 +463,16 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
             verbose=self.verbose,
         ).run()
 
-    def _train_stochastic(self, rows, validation, tasks, incremental) -> None:
+    def _train_stochastic(self, rows, validation, tasks, incremental, size) -> None:
         loop = NetworkEpochs(
-            self._training, self._settings(len(rows.Y)), rows, tasks, validation
+            self._training, self._settings(size), rows, tasks, validation
         )
         if incremental:
             loop.run_one()
         else:
             loop.run(self.max_iter)
 
-    def _settings(self, n_samples) -> Settings:
+    def _settings(self, batch_size) -> Settings:
         return Settings(
             solver=self.solver,
             optimizer={
@@ -461,7 +492,7 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
                 warmup_epochs=self.warmup_epochs,
             ),
             alpha=float(self.alpha),
-            batch_size=self._rows_per_batch(n_samples),
+            batch_size=batch_size,
             clip=None if self.clip is None else float(self.clip),
             clip_mode=self.clip_mode,
             record=self.track_gradients,
@@ -472,14 +503,15 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
             dropout_seed=self._training.seed,
         )
 
-    def _rows_per_batch(self, n_samples) -> int:
+    def _rows_per_batch(self, n_samples, n_dropped) -> int:
+        """Rows of a mini-batch; rows dropped without weight are no reason to warn."""
         if self.batch_size == "auto":
             return min(200, n_samples)
-        if self.batch_size > n_samples:
+        if self.batch_size > n_samples + n_dropped:
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
                 "to be clipped",
-                stacklevel=8,
+                stacklevel=6,
             )
         return int(min(self.batch_size, n_samples))
 
@@ -511,21 +543,42 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         seen = None if fresh else getattr(self, "feature_scale_", None)
         self.feature_scale_ = scale if seen is None else np.maximum(scale, seen)
 
-    def _note_prediction_spread(self, rows) -> None:
-        some = np.unique(np.linspace(0, len(rows.Y) - 1, 1000).astype(int))
-        self.prediction_spread_ = prediction_spread(
-            self._training.network.forward(rows.X[some]), rows.Y[some]
-        )
+    def _note_targets(self, rows) -> None:
+        """Keep what is to be known of the targets, where they are numbers."""
 
-    def _warn_if_vanished(self) -> None:
-        """Say it where predictions do not vary because gradients do not arrive."""
-        if not is_at_chance_level(self.prediction_spread_):
+    def _note_predictions(self, rows) -> None:
+        """Compare predictions of up to 1000 training rows with their targets."""
+        some = np.unique(np.linspace(0, len(rows.Y) - 1, 1000).astype(int))
+        predicted, Y = self._training.network.forward(rows.X[some]), rows.Y[some]
+        self.prediction_spread_ = prediction_spread(predicted, Y)
+        self._note_errors(predicted, Y)
+
+    def _note_errors(self, predicted, Y) -> None:
+        """Keep how far off predictions are, where they are numbers."""
+
+    def _warn(self) -> None:
+        """Say it where training ended early, or in vain."""
+        state = self._training
+        error = getattr(self, "prediction_error_", None)
+        why = None
+        if is_at_chance_level(self.prediction_spread_):
+            why = why_nothing_arrives(diagnose(self))
+        if why is None and is_worse_than_constant(error) and not state.was_stopped:
+            message = (
+                "The network predicts its own training rows worse than a constant "
+                f"would, with an error {error:.3g} times as large. {diagnose(self)[0]}"
+            )
+            parts = [state.unfinished, message]
+            warnings.warn(
+                " ".join(filter(None, parts)), ConvergenceWarning, stacklevel=5
+            )
             return
-        finding = why_nothing_arrives(diagnose(self))
-        if finding is not None:
+        if state.unfinished:
+            warnings.warn(state.unfinished, ConvergenceWarning, stacklevel=5)
+        if why is not None:
             warnings.warn(
                 "The network stopped at chance level, its predictions do not vary with "
-                f"X. {finding}",
+                f"X. {why}",
                 VanishedTrainingWarning,
                 stacklevel=5,
             )
@@ -538,7 +591,8 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         network = self._training.network
         X = self._read_rows(X, dtype=network.dtype, reset=False)
         with single_threaded_blas:
-            return network.forward(X, raw=raw)
+            outputs = network.forward(X, raw=raw)
+        return finite_predictions(outputs, X)
 
     def predict(self, X):
         """Predict labels or targets.
@@ -588,7 +642,20 @@ def _range(X):
     return X.min(axis=0), X.max(axis=0)
 
 
-def _describe_widths(architecture: Architecture) -> str:
-    shapes = architecture.shapes("W")
-    widths = " -> ".join(str(shape[0]) for shape in shapes)
-    return f"widths {widths} -> {shapes[-1][1]} ({architecture.n_theta} parameters)"
+def _refuse_another_shape(there: Architecture, wanted: Architecture) -> None:
+    """Say which parameters ask for another network than the one that is there."""
+    changed = [
+        f"{name} was {there.shaped_by[name]} and is {value}"
+        for name, value in wanted.shaped_by.items()
+        if there.shaped_by[name] != value
+    ]
+    if there.shapes("b")[-1] != wanted.shapes("b")[-1]:
+        changed.append(
+            f"y had {there.shapes('b')[-1][0]} output(s) and has "
+            f"{wanted.shapes('b')[-1][0]}"
+        )
+    if changed:
+        raise ValueError(
+            f"This fit would continue another network: {'; '.join(changed)}. Restore "
+            "what shapes the network, or fit a new one with warm_start=False."
+        )

@@ -1,14 +1,48 @@
 """Combinations of parameters that make no sense, each with its reason."""
 
+import numpy as np
+
 __all__ = ["refuse_nonsense"]
 
+# alpha / total weight beyond which nothing but the penalty is left of the objective.
+_LARGEST_PENALTY = 1e12
+# Numbers that steps are made of; zero in the precision of X, they make none, or NaN.
+_OF_STEPS = ("learning_rate_init", "epsilon", "clip")
 
-def refuse_nonsense(params, *, n_samples: int, validation_given: bool) -> None:
+
+def refuse_nonsense(
+    params, *, n_samples: int, weight, dtype: np.dtype, validation_given: bool
+) -> None:
     """Raise a ValueError for the first combination that cannot work."""
+    for name in _OF_STEPS:
+        _refuse_outside(dtype, name, getattr(params, name))
+    if weight is not None:
+        _refuse_light(params, float(np.sum(weight)))
     if params.solver == "lbfgs":
         _refuse_for_lbfgs(params, validation_given)
     if params.normalization == "batch":
         _refuse_for_batch_norm(params, n_samples)
+
+
+def _refuse_outside(dtype, name, value) -> None:
+    if value is None:
+        return
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = np.asarray(value, dtype=np.float64).astype(dtype)
+    if not (np.isfinite(rounded) and rounded > 0):
+        raise ValueError(
+            f"{name}={value!r} is {rounded} in {dtype}, the dtype of X. Pass a value "
+            "that it holds, or X as float64."
+        )
+
+
+def _refuse_light(params, total_weight: float) -> None:
+    if params.alpha > _LARGEST_PENALTY * total_weight:
+        raise ValueError(
+            f"sample_weight sums to {total_weight:.3g}, and the penalty is alpha="
+            f"{params.alpha:g} over that: it leaves nothing of the loss. Rescale "
+            "sample_weight to about 1, or pass alpha=0."
+        )
 
 
 def _refuse_for_lbfgs(params, validation_given: bool) -> None:

@@ -2,13 +2,20 @@
 
 import numpy as np
 
+from .._epochs import Rows
+
 __all__ = [
+    "SCALE_ANYTHING",
     "are_finite",
+    "data_to_scale",
     "divergence_message",
-    "largest_magnitude",
     "non_finite",
     "remedies",
 ]
+
+# Values beyond this are named among the causes.
+_LARGE = 100.0
+SCALE_ANYTHING = "scale X and y, for instance with StandardScaler"
 
 
 def are_finite(*arrays: np.ndarray) -> bool:
@@ -41,17 +48,29 @@ def divergence_message(when: str, what: str, remedies: list[str]) -> str:
     return f"{when}: {what}. Remedy: {'; or '.join(remedies)}."
 
 
-def largest_magnitude(X) -> float:
-    values = X if isinstance(X, np.ndarray) else X.data
-    return float(np.max(np.abs(values), initial=0.0))
-
-
-def remedies(X, rate: float, clip: float | None) -> list[str]:
+def data_to_scale(rows: Rows) -> list[str]:
+    """Name what is far from 1 in the rows, with the means to bring it there."""
     found = []
-    if (largest := largest_magnitude(X)) > 100:
+    if (largest := _largest(rows.X)) > _LARGE:
         found.append(
             f"scale X, whose largest value is {largest:.3g}, with StandardScaler"
         )
+    if (largest := _largest(rows.Y)) > _LARGE:
+        found.append(
+            f"scale y, whose largest value is {largest:.3g}, for instance with "
+            "TransformedTargetRegressor(transformer=StandardScaler())"
+        )
+    return found
+
+
+def _largest(values) -> float:
+    values = values if isinstance(values, np.ndarray) else values.data
+    return float(np.max(np.abs(values), initial=0.0))
+
+
+def remedies(rows: Rows, rate: float, clip: float | None) -> list[str]:
+    """Say what to change, the likeliest first."""
+    found = data_to_scale(rows)
     found.append(f"lower learning_rate_init (the last rate was {rate:.3g})")
     if clip is None:
         found.append("bound the steps with clip=1.0")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from .._callbacks import FitTasks
 from .._epochs import EpochLoop, Rows
@@ -88,12 +87,14 @@ class NetworkEpochs(EpochLoop):
         self.n_before = len(state.loss_curve)
         self.rate = settings.schedule.learning_rate_init
         state.validated = validation is not None
+        state.unfinished, state.was_stopped = "", False
 
     def run(self, max_epochs: int) -> int:
         """Train until it stalls or the epochs are used up; return their number."""
         try:
             is_done = self.run_epochs(max_epochs)
         except KeyboardInterrupt:
+            self.state.was_stopped = True
             warnings.warn("Training interrupted by user.", stacklevel=7)
         else:
             self._say_how_it_ended(is_done, max_epochs)
@@ -112,14 +113,13 @@ class NetworkEpochs(EpochLoop):
 
     def _say_how_it_ended(self, is_done, max_epochs) -> None:
         if self.stopped:
+            self.state.was_stopped = True
             self._say("A callback asked to stop. Stopping.")
         if is_done:
             return
-        warnings.warn(
+        self.state.unfinished = (
             f"Stochastic Optimizer: Maximum iterations ({max_epochs}) reached and the "
-            "optimization hasn't converged yet.",
-            ConvergenceWarning,
-            stacklevel=8,
+            "optimization hasn't converged yet."
         )
 
     def _make_trainer(self):
@@ -185,7 +185,7 @@ class NetworkEpochs(EpochLoop):
             network.running,
             batch_size=settings.batch_size,
             learning_rate=self.rate,
-            alpha=settings.alpha,
+            alpha=settings.alpha / self.rows.weight_unit,
             clip=settings.clip,
             clip_mode=settings.clip_mode,
             record=settings.record or ("epoch" if settings.verbose else None),
@@ -280,7 +280,7 @@ class NetworkEpochs(EpochLoop):
         else:
             what = non_finite(status, where)
         when = f"Training diverged in epoch {len(curve)}"
-        what_to_do = remedies(self.rows.X, self.rate, self.settings.clip)
+        what_to_do = remedies(self.rows, self.rate, self.settings.clip)
         return DivergenceError(divergence_message(when, what, what_to_do))
 
 

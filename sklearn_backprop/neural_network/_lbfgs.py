@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
-from sklearn.exceptions import ConvergenceWarning
 
 from .._callbacks import FitTasks
 from .._epochs import Rows
 from .._threads import allowed_threads
 from .._verbose import ProgressLines
 from ..exceptions import DivergenceError
-from ._divergence import divergence_message, largest_magnitude, non_finite
+from ._divergence import (
+    SCALE_ANYTHING,
+    data_to_scale,
+    divergence_message,
+    non_finite,
+)
 from ._records import join_measures
 from ._state import TrainingState
 
@@ -39,10 +43,12 @@ class LbfgsRun:
         self.n_before = len(state.loss_curve)
         self.lines, self.stopped = ProgressLines(), False
         state.validated = False
+        state.unfinished, state.was_stopped = "", False
         state.optimizer = None  # a first-order solver's memory is of other weights
         try:
             result = self._minimize()
         except KeyboardInterrupt:
+            state.was_stopped = True
             warnings.warn("Training interrupted by user.", stacklevel=7)
             return len(state.loss_curve) - self.n_before
         return self._finish(result)
@@ -70,8 +76,8 @@ class LbfgsRun:
         network = self.state.network
         value, gradient = network.engine.value_and_gradient(
             theta.astype(network.dtype),
-            *self.rows,
-            alpha=self.alpha,
+            *self.rows[:3],
+            alpha=self.alpha / self.rows.weight_unit,
             n_threads=allowed_threads(),
         )
         gradient = gradient.astype(np.float64)
@@ -130,21 +136,23 @@ class LbfgsRun:
         state.network.theta[...] = result.x
         self.tasks.end(self.state.copy)  # of an iteration that found no better point
         if self.stopped:
+            state.was_stopped = True
             if self.verbose:
                 print("A callback asked to stop. Stopping.")
         elif result.status != 0:
-            _warn_lbfgs(result, n_iter, self.max_iter)
+            state.unfinished = _unfinished(result, n_iter, self.max_iter)
+        elif n_iter == 0 and self.n_before == 0:
+            state.unfinished = (
+                "lbfgs returned the weights that it started from: no element of their "
+                f"gradient is above tol={self.tol:g}. Scale X and y, or pass a smaller "
+                "tol."
+            )
         return n_iter
 
     def _divergence(self, iteration) -> DivergenceError:
-        largest = largest_magnitude(self.rows.X)
-        return DivergenceError(
-            divergence_message(
-                f"Training diverged in iteration {iteration} of lbfgs",
-                non_finite("loss"),
-                [f"scale X, whose largest value is {largest:.3g}, with StandardScaler"],
-            )
-        )
+        when = f"Training diverged in iteration {iteration} of lbfgs"
+        what_to_do = data_to_scale(self.rows) or [SCALE_ANYTHING]
+        return DivergenceError(divergence_message(when, non_finite("loss"), what_to_do))
 
 
 def lbfgs_record(gradients, changes, weights, global_norm) -> np.ndarray:
@@ -173,18 +181,17 @@ def lbfgs_record(gradients, changes, weights, global_norm) -> np.ndarray:
     )
 
 
-def _warn_lbfgs(result, n_iter, max_iter):
+def _unfinished(result, n_iter, max_iter) -> str:
+    """Say why SciPy stopped before the minimum, in scikit-learn's words."""
     more = (
         "\nIncrease the number of iterations to improve the convergence "
         f"(max_iter={max_iter})."
         if n_iter == max_iter
         else ""
     )
-    warnings.warn(
+    return (
         f"lbfgs failed to converge after {n_iter} iteration(s) "
         f"(status={result.status}):\n{result.message}\n{more}\n"
         "You might also want to scale the data as shown in:\n"
-        "    https://scikit-learn.org/stable/modules/preprocessing.html",
-        ConvergenceWarning,
-        stacklevel=9,
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
     )

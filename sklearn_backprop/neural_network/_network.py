@@ -98,7 +98,7 @@ class Network:
     def mean_loss(self, rows) -> float:
         """Weighted mean loss of rows in prediction mode, without the penalty."""
         return self.engine.loss(
-            self.theta, self.running, *rows, n_threads=allowed_threads()
+            self.theta, self.running, *rows[:3], n_threads=allowed_threads()
         )
 
 

@@ -2,6 +2,7 @@
 
 from numbers import Real
 
+import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
@@ -11,6 +12,8 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._finite import as_numbers
+from ..inspection._diagnosis import prediction_error
 from . import _targets
 from ._base import FLOATS, BaseBackpropMLP
 from ._targets import REGRESSION_LOSSES
@@ -165,6 +168,14 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
         Standard deviation of the predictions relative to that of the targets, on up to
         1000 training rows: near zero for a network that learned nothing. None after
         `partial_fit` and after a DivergenceError.
+    prediction_error_ : float or None
+        Error of the predictions relative to that of the best constants (the means of
+        y, or its quantiles where the loss is of one), on the same rows: above 1 for a
+        network that is worse than a constant. None where y does not vary, too.
+    target_mean_ : ndarray of shape (n_outputs_,)
+        Mean of the targets of the training rows.
+    target_spread_ : ndarray of shape (n_outputs_,)
+        Their standard deviation.
     n_iter_ : int
         Epochs or iterations of the last fit.
     t_ : int
@@ -283,7 +294,7 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        return X, y
+        return X, as_numbers(y)
 
     def _encode_targets(self, y, dtype):
         _targets.check_range(y, self.loss)
@@ -298,6 +309,19 @@ class BackpropMLPRegressor(RegressorMixin, BaseBackpropMLP):
     def _loss_parameter(self):
         parameters = {"quantile": self.quantile, "huber": self.huber_delta}
         return float(parameters.get(self.loss, 0.0))
+
+    def _note_targets(self, rows):
+        self.prediction_error_: float | None = None
+        with np.errstate(over="ignore"):
+            self.target_mean_ = rows.Y.mean(axis=0, dtype=np.float64)
+            self.target_spread_ = rows.Y.std(axis=0, dtype=np.float64)
+
+    def _note_errors(self, predicted, Y):
+        quantiles = {"quantile": self.quantile, "absolute_error": 0.5}
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.prediction_error_ = prediction_error(
+                predicted, Y, quantiles.get(self.loss)
+            )
 
     def _decode(self, outputs):
         return outputs.ravel() if outputs.shape[1] == 1 else outputs

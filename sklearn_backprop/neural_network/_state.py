@@ -32,6 +32,8 @@ class TrainingState:
     validation_scores: list[float] = field(default_factory=list)
     validation_losses: list[float] = field(default_factory=list)
     records: list[np.ndarray] = field(default_factory=list)
+    unfinished: str = ""  # why the last fit ended before it had converged
+    was_stopped: bool = False  # by a callback or the user
 
     def copy(self) -> "TrainingState":
         """Copy what training goes on to change; finished records are shared."""

@@ -1,10 +1,17 @@
 """Each finding from records set by hand, whose figures are known."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
-from sklearn_backprop import BackpropMLPClassifier, GDLinearRegression
-from sklearn_backprop.inspection import Finding, _diagnosis
+from sklearn_backprop import (
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
+    GDLinearRegression,
+)
+from sklearn_backprop.exceptions import DivergenceError
+from sklearn_backprop.inspection import Finding, _diagnosis, diagnose
 
 NAN = np.nan
 PARAMS = BackpropMLPClassifier().get_params()
@@ -340,3 +347,35 @@ def test_every_kind_has_a_title_and_is_documented():
 def test_what_keeps_a_network_at_chance_level(kinds, picked):
     found = _diagnosis.why_nothing_arrives([Finding(kind, "") for kind in kinds])
     assert (found and found.kind) == picked
+
+
+def counts(log_mean):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 4))
+    return X, rng.poisson(np.exp(log_mean + 0.5 * X[:, 0])).astype(float)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("log_mean", range(7))
+def test_steep_counts_are_no_explosion(log_mean):
+    X, y = counts(log_mean)
+    model = BackpropMLPRegressor(
+        (32,), loss="poisson", learning_rate_init=0.01, random_state=0
+    ).fit(X, y)
+    assert model.score(X, y) > 0.2
+    assert "exploding_gradients" not in {f.kind for f in diagnose(model)}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("log_mean", [0, 4])
+@pytest.mark.parametrize("init_scale", [1.3, 2.0])
+def test_an_explosion_of_counts_is_found(log_mean, init_scale):
+    X, y = counts(log_mean)
+    model = BackpropMLPRegressor(
+        (32,) * 8, loss="poisson", init_scale=init_scale, max_iter=5, random_state=0
+    )
+    with contextlib.suppress(DivergenceError):
+        model.fit(X, y)
+    kind = diagnose(model)[0].kind
+    # Where the very first step overflows, there is no gradient to read.
+    assert kind == ("exploding_gradients" if init_scale < 2 else "large_step")

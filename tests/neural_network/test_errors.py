@@ -1,15 +1,19 @@
 """What is refused, what is warned of, and in which words."""
 
+import pickle
 import warnings
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.datasets import load_diabetes, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import mean_pinball_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
 from sklearn_backprop.exceptions import DivergenceError, VanishedTrainingWarning
+from sklearn_backprop.inspection import diagnose
 from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
 
 X, Y = load_iris(return_X_y=True)
@@ -25,6 +29,12 @@ REFUSED = [
     ({"activation": ["relu", "swish"]}, "activation 'swish' is unknown; choose among"),
     ({"activation": ["relu"]}, "activation has 1 names for 2 hidden layers"),
     ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be > 0, got \[3, 0\]"),
+    ({"hidden_layer_sizes": (3, None)}, r"list of integers, got \(3, None\)"),
+    ({"hidden_layer_sizes": [[3]]}, r"list of integers, got \[\[3\]\]"),
+    ({"hidden_layer_sizes": 2**40}, "must be at most 2147483647 each"),
+    ({"activation": [["tanh"], "relu"]}, "a name or a list of names, got"),
+    ({"max_iter": 2**63}, "max_iter has 19 digits, beyond the largest integer"),
+    ({"tol": 10**400}, "tol has 401 digits, beyond the largest float"),
     ({"loss": "huber"}, "'loss' parameter"),
     ({"dropout": 1.0}, "'dropout' parameter"),
     ({"clip": 0}, "'clip' parameter"),
@@ -84,8 +94,12 @@ def test_poisson_refuses_negative_targets():
 @ignoring_max_iter()
 def test_a_warm_start_of_another_shape():
     model = BackpropMLPClassifier((3,), max_iter=1, warm_start=True).fit(X, Y)
-    model.set_params(hidden_layer_sizes=(4,))
-    with pytest.raises(ValueError, match=r"widths 4 -> 3 -> 3 \(27 parameters\) but"):
+    model.set_params(hidden_layer_sizes=(4,), activation="tanh")
+    message = (
+        r"hidden_layer_sizes was \[3\] and is \[4\]; "
+        r"activation was \['relu'\] and is \['tanh'\]\. Restore"
+    )
+    with pytest.raises(ValueError, match=message):
         model.fit(X, Y)
 
 
@@ -286,3 +300,190 @@ def test_weights_after_the_last_step_are_looked_at():
     with pytest.raises(DivergenceError, match="the weights or running statistics"):
         network.fit(X, y)
     assert all(np.isfinite(W).all() for W in network.coefs_)
+
+
+# --- what does not fit into the numbers
+@pytest.mark.parametrize("name", ["epsilon", "learning_rate_init", "clip"])
+@pytest.mark.parametrize("value", [1e-320, 1e300])
+def test_steps_that_float32_does_not_hold_are_refused(name, value):
+    model = BackpropMLPClassifier((3,), **{name: value})
+    with pytest.raises(ValueError, match=rf"{name}=1e.* in float32, the dtype of X"):
+        model.fit(X.astype(np.float32), Y)
+
+
+def test_predictions_are_finite_or_an_error():
+    model = BackpropMLPRegressor((3,), max_iter=1, random_state=0, loss="poisson")
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, Y)
+    model.coefs_[1][:], model.coefs_[0][:] = 1.0, 1.0
+    with pytest.raises(ValueError, match=r"row 2 of X is not finite.*1e\+08; bring X"):
+        model.predict([[0.0] * 4, [1.0] * 4, [1e8] * 4])
+
+
+def test_targets_that_are_no_numbers():
+    for values, message in (("abc", "holds what is no number, such as"), (None, "NaN")):
+        with pytest.raises(ValueError, match=message):
+            BackpropMLPRegressor(loss="poisson").fit(X, np.full(150, values))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_huge_targets_are_named_as_the_cause(solver):
+    model = BackpropMLPRegressor((3,), solver=solver)
+    with pytest.raises(DivergenceError, match=r"Remedy: scale y, whose .* 2e\+160"):
+        model.fit(X, Y * 1e160)
+
+
+def test_no_memory_in_the_middle_keeps_the_last_epoch(monkeypatch):
+    from sklearn_backprop.neural_network import _epochs
+
+    settings = {"hidden_layer_sizes": (3,), "random_state": 0}
+    with pytest.warns(ConvergenceWarning):
+        expected = BackpropMLPClassifier(**settings, max_iter=2).fit(X, Y)
+    run_epoch = _epochs.NetworkEpochs._pass
+
+    def exhausted(loop):
+        epoch = run_epoch(loop)
+        if loop.n_epochs == 2:  # weights have moved
+            raise MemoryError
+        return epoch
+
+    monkeypatch.setattr(_epochs.NetworkEpochs, "_pass", exhausted)
+    model = BackpropMLPClassifier(**settings, max_iter=9)
+    with pytest.raises(MemoryError):
+        model.fit(X, Y)
+    np.testing.assert_array_equal(model.coefs_[0], expected.coefs_[0])
+    assert model.n_iter_ == 2
+
+
+# --- worse than a constant
+DIABETES = load_diabetes(return_X_y=True)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_worse_than_the_mean_is_said_once_with_the_remedy(solver):
+    features, target = scale(DIABETES[0]), scale(DIABETES[1]) * 1e-6
+    model = BackpropMLPRegressor((20,), solver=solver, random_state=0)
+    with pytest.warns(ConvergenceWarning) as caught:
+        model.fit(features, target)
+    (warning,) = caught
+    message = str(warning.message)
+    assert "worse than a constant" in message
+    assert "Remedy: TransformedTargetRegressor" in message
+    assert model.score(features, target) < 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of max_iter
+        model.fit(features, target * 1e6)
+    assert diagnose(model)[0].kind != "worse_than_constant"
+    assert model.prediction_error_ == pytest.approx(
+        1 - model.score(features, target * 1e6)
+    )
+
+
+def test_a_huge_constant_column_is_said_to_spoil_a_fit():
+    features = np.column_stack([scale(DIABETES[0]), np.full(442, 1e8)])
+    with pytest.warns(ConvergenceWarning, match="feature 10 has a size of 1e.08"):
+        BackpropMLPRegressor(random_state=0).fit(features, scale(DIABETES[1]))
+
+
+def test_lbfgs_says_where_it_did_not_move():
+    model = BackpropMLPRegressor((20,), solver="lbfgs", tol=1e6, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="returned the weights that it started"):
+        model.fit(scale(DIABETES[0]), scale(DIABETES[1]))
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "quantile"])
+def test_a_quantile_is_measured_by_its_own_constant(loss):
+    features, target = scale(DIABETES[0]), scale(DIABETES[1])
+    model = BackpropMLPRegressor(
+        (20,), loss=loss, quantile=0.9, max_iter=400, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features, target)
+    q = 0.9 if loss == "quantile" else 0.5
+    expected = mean_pinball_loss(target, model.predict(features), alpha=q)
+    expected /= mean_pinball_loss(target, np.full(442, np.quantile(target, q)), alpha=q)
+    assert model.prediction_error_ == pytest.approx(expected)
+
+
+# --- rows without weight
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"solver": "adam", "batch_size": 16},
+        {"solver": "lbfgs"},
+        {"normalization": "batch"},
+        {"early_stopping": True},
+    ],
+)
+@pytest.mark.parametrize("by", ["sample_weight", "class_weight"])
+def test_rows_without_weight_count_for_nothing(setting, by):
+    rng = np.random.default_rng(0)
+    features, target = X.copy(), Y % 2
+    kept = rng.random(150) < 0.7 if by == "sample_weight" else target == 0
+    if by == "class_weight":
+        target = np.where(kept, rng.integers(2, size=150), 2)
+        setting = {**setting, "class_weight": {2: 0.0}}
+    features[~kept] = 1e30
+    models = []
+    for rows in (slice(None), kept):
+        model = BackpropMLPClassifier((5,), max_iter=5, random_state=0, **setting)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            if by == "class_weight" and rows is kept:
+                weight = np.where(kept, 1.0, 0.0)  # the classes are those of all rows
+                model.fit(features, target, weight)
+            else:
+                weight = kept[rows].astype(float) if by == "sample_weight" else None
+                model.fit(features[rows], target[rows], weight)
+        models.append(model)
+    np.testing.assert_array_equal(*(model.coefs_[0] for model in models))
+    np.testing.assert_array_equal(*(model.feature_scale_ for model in models))
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_weights_of_any_size_only_rescale(unit):
+    settings = {"alpha": 0.0, "max_iter": 5, "random_state": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        plain = BackpropMLPClassifier((5,), **settings).fit(X, Y)
+        for dtype in (np.float32, np.float64):
+            weighted = BackpropMLPClassifier((5,), **settings)
+            weighted.fit(X.astype(dtype), Y, np.full(150, unit))
+            np.testing.assert_allclose(
+                weighted.coefs_[0], plain.coefs_[0], rtol=1e-4, atol=1e-5
+            )
+
+
+def test_weights_too_small_for_the_penalty():
+    with pytest.raises(ValueError, match=r"sums to 1.5e-298.*Rescale sample_weight"):
+        BackpropMLPClassifier((5,)).fit(X, Y, np.full(150, 1e-300))
+
+
+def test_too_few_rows_of_positive_weight_to_hold_some_out():
+    weight = np.zeros(150)
+    weight[:3] = 1.0
+    with pytest.raises(ValueError, match="of the 3 rows of positive weight, which"):
+        BackpropMLPRegressor(early_stopping=True).fit(X, Y, weight)
+
+
+# --- what was fitted stays
+def test_parameters_set_after_fit_do_not_change_predictions():
+    model = BackpropMLPRegressor((5,), max_iter=500, tol=1e-3, random_state=0)
+    expected = model.fit(X, Y).predict(X)
+    model.set_params(loss="poisson", activation="tanh", hidden_layer_sizes=(3,))
+    np.testing.assert_array_equal(model.predict(X), expected)
+    np.testing.assert_array_equal(
+        pickle.loads(pickle.dumps(model)).predict(X), expected
+    )
+
+
+@pytest.mark.parametrize("types", [("i4", "i8"), ("i8", "i4"), ("i8", "i8")])
+def test_all_integer_types_of_csr_indices(types):
+    table = sparse.csr_array(np.where(X > 0, X, 0.0))
+    expected = BackpropMLPClassifier((5,), max_iter=300, tol=1e-2, random_state=0)
+    expected = expected.fit(table, Y).predict_proba(table)
+    table.indices = table.indices.astype(types[0])
+    table.indptr = table.indptr.astype(types[1])
+    model = BackpropMLPClassifier((5,), max_iter=300, tol=1e-2, random_state=0)
+    np.testing.assert_array_equal(model.fit(table, Y).predict_proba(table), expected)

@@ -8,12 +8,16 @@ __all__ = ["LIGHTEST", "drop_rows_without_weight", "weight_unit"]
 LIGHTEST = 1e-200
 
 
-def drop_rows_without_weight(X, y, weight):
-    """X (n, p), y and weight (n,) of the rows that count."""
-    if weight.all():
+def drop_rows_without_weight(X, y, weight, *, by=None):
+    """X (n, p), y and weight (n,) of the rows that count, `by` other weights or these.
+
+    Without weights all do.
+    """
+    by = weight if by is None else by
+    if by is None or by.all():
         return X, y, weight
-    kept = np.flatnonzero(weight)
-    return X[kept], y[kept], weight[kept]
+    kept = np.flatnonzero(by)
+    return X[kept], y[kept], None if weight is None else weight[kept]
 
 
 def weight_unit(weight) -> float:

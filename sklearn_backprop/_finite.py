@@ -1,0 +1,34 @@
+"""Targets and predictions are finite numbers, or an error."""
+
+import numpy as np
+from sklearn.utils import assert_all_finite
+
+__all__ = ["as_numbers", "finite_predictions"]
+
+
+def as_numbers(y) -> np.ndarray:
+    """Targets as finite numbers, also where they came as strings or objects."""
+    try:
+        numbers = y if y.dtype.kind in "biuf" else y.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"y has the dtype {y.dtype} and holds what is no number, such as "
+            f"{y.ravel()[0]!r}. A regressor learns numbers; for labels use "
+            "BackpropMLPClassifier."
+        ) from None
+    assert_all_finite(numbers, input_name="y")
+    return numbers
+
+
+def finite_predictions(y, X):
+    """Return predictions y (n,) or (n, k) of X (n, p), or say which row overflows."""
+    if np.isfinite(y).all():
+        return y
+    row = int(np.flatnonzero(~np.isfinite(y.reshape(len(y), -1)).all(axis=1))[0])
+    values = X[[row]]
+    values = values if isinstance(values, np.ndarray) else values.toarray()
+    raise ValueError(
+        f"The prediction for row {row} of X is not finite: it leaves {y.dtype}. The "
+        f"largest magnitude in that row is {np.abs(values).max():.3g}; bring X to the "
+        "scale of the training data, or fit again on data of this scale."
+    )
