@@ -11,6 +11,8 @@ VENV := .venv
 OLDEST := .venv-oldest
 WHEELS := build/release
 SANITIZED := build/sanitized
+CLANG := build/clang
+CLANGXX ?= clang++
 
 ENGINE := $(wildcard $(foreach kind,cpp hpp,sklearn_backprop/engine/*.$(kind) sklearn_backprop/engine/*/*.$(kind)))
 PACKAGE := $(shell find sklearn_backprop -name __pycache__ -prune -o ! -name '*.so' -print)
@@ -24,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := -m pip --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint test-newest test-oldest sanitize benchmark wheel clean
+.PHONY: help demo test lint test-newest test-oldest sanitize clang benchmark wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +57,10 @@ sanitize: $(SANITIZED)/.installed  ## the engine's tests under the address and u
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	PYTHONPATH=$(SANITIZED)/site \
 	$(VENV)/bin/python -m pytest --numprocesses=$(JOBS) $(SANITIZED_TESTS)
+
+clang: $(CLANG)/.installed  ## the same tests with the engine built by clang, which traps undefined behaviour
+	@echo "== tests of the engine built by clang"
+	@PYTHONPATH=$(CLANG)/site $(VENV)/bin/python -m pytest --numprocesses=$(JOBS) $(SANITIZED_TESTS)
 
 benchmark: $(VENV)/.installed  ## time and memory beside scikit-learn
 	@PYTHONPATH=benchmarks $(VENV)/bin/python benchmarks/speed.py linear
@@ -139,11 +145,24 @@ $(SANITIZED)/.installed: $(VENV)/.test $(SOURCES)
 	@$(VENV)/bin/python $(PIP) install --no-deps --target $(SANITIZED)/site $(SANITIZED)/wheel/*.whl
 	@touch $@
 
-# The compiler reads every source once with all warnings, as errors.
-build/.no-warnings: $(ENGINE) $(VENV)/.build-tools
-	@for source in $(filter %.cpp,$(ENGINE)); do \
-	  $(CXX) -std=c++17 -fsyntax-only -pthread -Wall -Wextra -Wconversion -Werror \
+# A trap needs no run-time library beside the module; alignment is among what it guards.
+$(CLANG)/.installed: $(VENV)/.test $(SOURCES)
+	@echo "== building the engine with clang"
+	@$(call check_warnings,$(CLANGXX))
+	@rm -rf $(CLANG)/site $(CLANG)/wheel
+	@CXX=$(CLANGXX) CXXFLAGS="-fsanitize=undefined -fsanitize-trap=undefined" $(call build_wheel,$(CLANG))
+	@$(VENV)/bin/python $(PIP) install --no-deps --target $(CLANG)/site $(CLANG)/wheel/*.whl
+	@touch $@
+
+# $(call check_warnings,compiler): it reads every source with all warnings, as errors.
+define check_warnings
+for source in $(filter %.cpp,$(ENGINE)); do \
+	  $1 -std=c++17 -fsyntax-only -pthread -Wall -Wextra -Wconversion -Werror \
 	    -isystem $$($(VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))') \
 	    -isystem $$($(VENV)/bin/python -m nanobind --include_dir) $$source || exit 1; \
 	done
+endef
+
+build/.no-warnings: $(ENGINE) $(VENV)/.build-tools
+	@$(call check_warnings,$(CXX))
 	@touch $@

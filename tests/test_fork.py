@@ -46,3 +46,39 @@ def test_a_forked_child_works(when):
         check=False,
     )
     assert done.returncode == 7
+
+
+POOL = """
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from sklearn.model_selection import cross_val_score
+from sklearn_backprop import BackpropMLPRegressor, GDLinearRegression
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(20_000, 20))
+network = BackpropMLPRegressor((64, 64), max_iter=2, batch_size=2_000, random_state=0)
+
+def scores():
+    import warnings
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [
+            *cross_val_score(network, X, X[:, 0], cv=2),
+            *cross_val_score(GDLinearRegression(), X, X[:, 0], cv=2),
+        ]
+
+alone = scores()  # on two threads
+with parallel_config("multiprocessing", n_jobs=2):
+    pooled = scores()
+np.testing.assert_allclose(pooled, alone, rtol=1e-6)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_pool_of_forked_processes_works():
+    subprocess.run(
+        [sys.executable, "-c", POOL],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
+        timeout=120,  # a hang, not slowness
+        check=True,
+    )

@@ -136,6 +136,7 @@ class TeamGradient {
     own.value = 0;
     Index begin = first;
     do {
+      if (member.must_stop()) throw TeamStopped{};
       if (begin > first && member.is_first()) between();
       const Index n = std::min(rows_at_once_, last - begin);
       mine.first_row = pass.first_row + begin;

@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 
 #include "bind_blas.hpp"
+#include "team.hpp"
 
 namespace nb = nanobind;
 
@@ -13,6 +14,7 @@ void bind_network(nb::module_& m);
 NB_MODULE(_engine, m) {
   // An estimator that a cache holds until the interpreter ends has leaked nothing.
   nb::set_leak_warnings(false);
+  sklearn_backprop::make_room_for_exceptions();
   m.doc() = "Compiled engine of sklearn_backprop.";
   m.def("load_blas", &sklearn_backprop::blas::load, nb::arg("capsules"),
         "Take the addresses of the BLAS routines out of SciPy's capsules.");

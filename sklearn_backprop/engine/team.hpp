@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <exception>
+#include <memory>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -22,6 +24,13 @@ namespace sklearn_backprop {
 
 // Leaves the work of a thread whose team-mate has failed.
 struct TeamStopped {};
+
+// Has the data of this thread made that a throw needs, while there is room for them:
+// where there is none, the C library ends the process. (The function is pure, so that
+// without a use of its result no call would be made.)
+inline void make_room_for_exceptions() {
+  [[maybe_unused]] volatile const int n = std::uncaught_exceptions();
+}
 
 // Lets the processor rest while it waits for another one.
 inline void pause_briefly() {
@@ -112,6 +121,7 @@ class Team {
   // lowest rank is thrown on.
   template <typename Work>
   void run(const Work& work) {
+    ask_for_room();
     std::vector<std::thread> threads;
     threads.reserve(static_cast<std::size_t>(size_ - 1));
     try {
@@ -133,8 +143,18 @@ class Team {
  private:
   friend class Member;
 
+  // glibc ends a process whose new thread finds no room for what is its own: ask for
+  // room first, which throws. One page is touched, or the compiler would not ask.
+  void ask_for_room() const {
+    if (size_ == 1) return;
+    const auto n = kRoomOfThread * static_cast<std::size_t>(size_ - 1);
+    const std::unique_ptr<volatile char[]> room(new volatile char[n]);
+    room[0] = 0;
+  }
+
   template <typename Work>
   void work_as(int rank, const Work& work) {
+    make_room_for_exceptions();
     try {
       Member member(*this, rank);
       work(member);
@@ -144,6 +164,11 @@ class Team {
       barrier_.break_up();
     }
   }
+
+  // Its stack, 8 MiB as a rule, and so much beside that glibc asks the system for it,
+  // as it will for the thread, instead of taking what one of its heaps of 64 MiB has
+  // left.
+  static constexpr std::size_t kRoomOfThread = std::size_t(72) << 20;
 
   const int size_;
   Barrier barrier_;

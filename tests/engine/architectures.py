@@ -2,6 +2,10 @@
 
 import numpy as np
 
+from sklearn_backprop.engine import _engine
+
+PARAMETERS = {"huber": 0.8, "quantile": 0.3}
+
 
 def parameter(role, start, size, rate=1.0):
     """One row of the table."""
@@ -89,3 +93,10 @@ def start(n_parameters, n_running, *, scale=0.5, seed=0, dtype=np.float64):
     theta = np.random.default_rng(seed).normal(scale=scale, size=n_parameters)
     running = np.zeros(n_running)
     return theta.astype(dtype), running.astype(dtype)
+
+
+def make_network(layers, loss, link, dtype="64", **settings):
+    """Return the engine's network of (table, layers)."""
+    cls = {"64": _engine.NetworkFloat64, "32": _engine.NetworkFloat32}[dtype]
+    parameter = PARAMETERS.get(loss, 0.0)
+    return cls(*layers, loss=loss, link=link, loss_parameter=parameter, **settings)

@@ -1,36 +1,17 @@
 """The engine's gradients against central differences, and its equivalences."""
 
-import importlib.util
 import itertools
-import pathlib
-import signal
-import threading
-import time
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from architectures import make_layers, make_network, parameter, start
 from scipy import special
 
 from sklearn_backprop.engine import _engine
 from sklearn_backprop.neural_network._records import cut_by_name
 
-_spec = importlib.util.spec_from_file_location(
-    "engine_architectures", pathlib.Path(__file__).with_name("architectures.py")
-)
-architectures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(architectures)
-make_layers, start = architectures.make_layers, architectures.start
-parameter = architectures.parameter
-
-PARAMETERS = {"huber": 0.8, "quantile": 0.3}
 N_ROWS, N_FEATURES = 11, 4
-
-
-def make_network(layers, loss, link, dtype="64"):
-    cls = {"64": _engine.NetworkFloat64, "32": _engine.NetworkFloat32}[dtype]
-    parameter = PARAMETERS.get(loss, 0.0)
-    return cls(*layers, loss=loss, link=link, loss_parameter=parameter)
 
 
 def make_data(loss, link, n_outputs, seed=0, n_rows=N_ROWS):
@@ -591,20 +572,36 @@ def test_batch_norm_predicts_with_running_statistics():
     np.testing.assert_allclose(network.predict(theta, running, X)[:, 0], expected)
 
 
-def test_dropout_keeps_the_stated_share():
-    table = [parameter(role, 100 * i, 100) for i, role in enumerate("WbW")]
-    layers = [
-        {"kind": "dense", "n_in": 1, "n_out": 100, "W": 0, "b": 1},
-        {"kind": "dropout", "width": 100, "rate": 0.3},
-        {"kind": "dense", "n_in": 100, "n_out": 1, "W": 2},
-    ]
-    network = make_network((table, layers), "squared_error", "identity")
-    theta = np.concatenate([np.zeros(100), np.ones(100), np.ones(100)])
-    X, Y = np.zeros((1000, 1)), np.zeros((1000, 1))
-    _, gradient = network.value_and_gradient(theta, X, Y, seed=0)
-    kept = gradient[200:] / np.mean(gradient[200:])
-    assert abs(np.mean(gradient[200:]) / 100 - 1) < 0.01
-    assert np.std(kept) < 0.05
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.9])
+def test_dropout_drops_the_stated_share(rate):
+    layers, n, _ = make_layers(1, (100,), 1, "identity", dropout=rate)
+    network = make_network(layers, "squared_error", "identity", fuse=False)
+    theta = np.ones(n)
+    X, Y = np.ones((1000, 1)), np.zeros((1000, 1))
+    traced = network.trace(theta, X, Y, seed=0)["layers"]
+    after = traced[2]["output"] if rate else traced[1]["output"]
+    kept = after != 0
+    np.testing.assert_array_equal(after[kept], 2.0 / (1.0 - rate))
+    assert abs(kept.mean() - (1.0 - rate)) < 0.005
+    # Every row and every unit has its own.
+    assert np.abs(kept.mean(axis=0) - (1.0 - rate)).max() < 0.08
+    assert np.abs(kept.mean(axis=1) - (1.0 - rate)).max() < 0.25
+
+
+def test_each_step_and_seed_and_place_has_its_own_masks():
+    layers, n, _ = make_layers(1, (50,), 1, "identity", dropout=0.5)
+    network = make_network(layers, "squared_error", "identity", fuse=False)
+    X, Y = np.ones((20, 1)), np.zeros((20, 1))
+
+    def mask(seed, step):
+        traced = network.trace(np.ones(n), X, Y, seed=seed, step=step)
+        return traced["layers"][2]["output"] != 0
+
+    masks = [mask(0, 1), mask(0, 2), mask(1, 1)]
+    for i, one in enumerate(masks):
+        for other in masks[i + 1 :]:
+            assert 0.4 < (one != other).mean() < 0.6
+    np.testing.assert_array_equal(masks[0], mask(0, 1))
 
 
 def test_wrong_arguments_are_named():
@@ -628,30 +625,3 @@ def test_wrong_arguments_are_named():
     table[-1]["start"] += 1
     with pytest.raises(ValueError, match="without gaps"):
         make_network(layers, "huber", "identity")
-
-
-@pytest.fixture
-def ctrl_c_raises():
-    """As in a terminal; a shell's background jobs start with the signal ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("ctrl_c_raises")
-@pytest.mark.parametrize("batch_size", [50, 2_000_000])
-def test_an_epoch_answers_signals(batch_size):
-    layers, n, _ = make_layers(N_FEATURES, (256, 256), 1, "relu")
-    network = make_network(layers, "squared_error", "identity")
-    X, Y, _ = make_data("squared_error", "identity", 1, n_rows=5000)
-    order = np.tile(np.arange(5000), 400)  # far longer than the test may take
-    theta, running = start(n, 0, scale=0.01)
-    trainer = network.trainer("sgd")
-    began = time.perf_counter()
-    threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
-    with pytest.raises(KeyboardInterrupt):
-        trainer.train_epoch(
-            theta, running, X, Y, None, order, batch_size=batch_size, learning_rate=1e-6
-        )
-    assert time.perf_counter() - began < 5
-    assert (trainer.get_state()["t"] > 0) == (batch_size == 50)

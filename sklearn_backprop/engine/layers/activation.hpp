@@ -157,14 +157,22 @@ class ActivationOf final : public Layer<T>, public Units<T> {
 
 // The activation that a specification names.
 template <typename T>
-struct Activation {
+class Activation {
+ public:
   static constexpr const char* kind = "activation";
   static LayerPointer<T> make(const Spec& spec, Builder<T>& builder) {
     const Index width = spec.index("width");
     const Index b = builder.parameter_or_none(spec, "b", width);
-    return activations::visit(spec.text("name"), [&](auto f) -> LayerPointer<T> {
-      return std::make_unique<ActivationOf<decltype(f), T>>(width, b);
-    });
+    return activations::visit(spec.text("name"),
+                              [&](auto f) { return make_of(f, width, b); });
+  }
+
+ private:
+  // By a function of its own: made inside the lambda, clang 14 emits no virtual
+  // members.
+  template <typename F>
+  static LayerPointer<T> make_of(F, Index width, Index b) {
+    return LayerPointer<T>(new ActivationOf<F, T>(width, b));
   }
 };
 

@@ -26,7 +26,10 @@ using Layers = TypeList<Dense<T>, Activation<T>, BatchNorm<T>, LayerNorm<T>, Dro
 template <typename T, typename... Kind>
 LayerPointer<T> make_layer(TypeList<Kind...>, const Spec& spec, Builder<T>& builder) {
   LayerPointer<T> made;
-  ((spec.kind == Kind::kind ? (made = Kind::make(spec, builder), true) : false) || ...);
+  const auto try_kind = [&](auto make, const char* kind) {
+    if (spec.kind == kind) made = make(spec, builder);
+  };
+  (try_kind(&Kind::make, Kind::kind), ...);
   if (made == nullptr) {
     throw std::invalid_argument("Unknown kind of layer '" + spec.kind + "'.");
   }

@@ -1,0 +1,73 @@
+"""Memory that runs out raises MemoryError, in whichever thread it does."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource, sys, warnings
+import numpy as np
+from sklearn_backprop import BackpropMLPRegressor, GDLinearRegression
+
+warnings.simplefilter("ignore")
+rng = np.random.default_rng(0)
+tall, wide = rng.normal(size=(8_000, 30)), rng.normal(size=(300, 3_000))
+narrow = dict(hidden_layer_sizes=(256, 256), max_iter=1, batch_size=4_000)
+
+def network(**settings):
+    return BackpropMLPRegressor(**narrow, random_state=0, **settings)
+
+fitted = network().fit(tall, tall[:, 0])
+JOBS = {
+    "fit": lambda: network().fit(tall, tall[:, 0]),
+    "batch norm": lambda: network(normalization="batch").fit(tall, tall[:, 0]),
+    "lbfgs": lambda: network(solver="lbfgs", max_fun=2).fit(tall, tall[:, 0]),
+    "predict": lambda: fitted.predict(tall),
+    "normal": lambda: GDLinearRegression(solver="normal").fit(tall, tall[:, 0]),
+    "descent": lambda: GDLinearRegression(max_iter=3).fit(wide, wide[:, 0]),
+}
+job = JOBS[sys.argv[1]]
+job()  # what is kept from call to call is there now
+_, hard = resource.getrlimit(resource.RLIMIT_AS)
+outcomes = []
+for extra in (0, 2**18, 2**20, 2**21, 2**22, 2**23, 9 * 2**20, 2**24, 2**25, 2**30):
+    pages = int(open("/proc/self/statm").read().split()[0])
+    limit = pages * resource.getpagesize() + extra
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    try:
+        job()
+        outcomes.append("fine")
+    except MemoryError:
+        outcomes.append("MemoryError")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+print(*outcomes)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits and reads its own memory")
+@pytest.mark.parametrize(
+    "job", ["fit", "batch norm", "lbfgs", "predict", "normal", "descent"]
+)
+def test_no_memory_is_an_error_and_not_the_end(job):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, job],
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "2",
+            # What is freed goes back at once, or the next job finds it again.
+            "MALLOC_MMAP_THRESHOLD_": "65536",
+            "MALLOC_TRIM_THRESHOLD_": "0",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,  # a hang, not slowness
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = done.stdout.split()
+    assert outcomes[-1] == "fine"
+    if job in ("fit", "batch norm"):  # they need megabytes
+        assert "MemoryError" in outcomes
