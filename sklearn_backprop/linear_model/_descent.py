@@ -15,7 +15,7 @@ from .._threads import allowed_threads
 from .._verbose import ProgressLines
 from ..engine import _engine
 from ._coordinates import SCALINGS, Coordinates, Scaling, coordinates
-from ._gram import Moments, moments
+from ._gram import Moments, moments, require_representable
 
 _EPS = np.finfo(np.float64).eps
 # Beyond this size the largest eigenvalue and a factorisation come cheaper than all.
@@ -148,6 +148,9 @@ def _data_problem(X, Y, weight, places: Coordinates, penalty: Penalty) -> Proble
         rows = np.ascontiguousarray(X, dtype=np.float64)
         cost = _engine.DenseCost(rows, *rest)
     l1, l2 = penalty.weights(places.scale)
+    with np.errstate(over="ignore", invalid="ignore"):
+        feature_scale = _root_mean_squares(rows, share, places)
+    require_representable(X, np.where(np.isfinite(feature_scale), 1.0, np.inf), "X")
     curvature = _largest_eigenvalue(_hessian_operator(rows, share, places, l2))
     return Problem(
         cost=cost,
@@ -156,7 +159,7 @@ def _data_problem(X, Y, weight, places: Coordinates, penalty: Penalty) -> Proble
         l1=l1,
         l2=l2,
         curvature=curvature,
-        feature_scale=_root_mean_squares(rows, share, places),
+        feature_scale=feature_scale,
     )
 
 

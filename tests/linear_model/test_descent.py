@@ -253,3 +253,11 @@ def test_verbose_prints_iterations(capsys):
 def test_nothing_is_printed_by_default(capsys):
     GDLinearRegression().fit(*load_diabetes(return_X_y=True))
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
+def test_few_rows_whose_squares_overflow_are_refused(container):
+    X = np.random.default_rng(0).normal(size=(4, 6))
+    X[:, 1] *= 1e213
+    with pytest.raises(ValueError, match="column 1 of X leave double precision"):
+        GDLinearRegression(feature_scaling=None).fit(container(X), X[:, 0])

@@ -1,0 +1,205 @@
+"""A campaign of bad input: random settings on random, often hostile, tables.
+
+Run ``python benchmarks/faults.py [--cases 3000] [--seed 0]``. Every case fits an
+estimator and predicts. It ends well with finite numbers, or with a ValueError or
+TypeError whose words are no binding's and no ufunc's; anything else is printed with the
+seed that brings it back, and the exit status is 1. (Signals, forks and memory limits
+are in tests/engine/test_interrupts.py, tests/test_fork.py and tests/test_memory.py.)
+"""
+
+import argparse
+import sys
+import warnings
+from collections import Counter
+
+import numpy as np
+from scipy import sparse
+
+from sklearn_backprop import (
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
+    GDLinearRegression,
+)
+from sklearn_backprop.exceptions import DivergenceError
+from sklearn_backprop.inspection import diagnose
+
+# What no message of ours says.
+FOREIGN = ("incompatible function arguments", "ufunc", "UFunc", "nanobind", "object is")
+NUMBERS = (0, 1, -1, 2**63, 10**400, 1e-320, 1e300, np.inf, np.nan, 0.5, "x", None)
+CHOICES = {
+    "linear": {
+        "solver": ("gd", "normal"),
+        "fit_intercept": (True, False),
+        "feature_scaling": ("standard", "minmax", None),
+        "batch_size": (None, None, 1, 7, 10**6),
+        "learning_rate": ("constant", "invscaling", "adaptive"),
+        "learning_rate_init": ("auto", "auto", 1e-3, 10.0),
+        "momentum": (0.0, 0.9),
+        "alpha": (0.0, 0.0, 1e-8, 1.0),
+        "l1_ratio": (0.0, 0.0, 0.5),
+        "positive": (False, False, True),
+    },
+    "network": {
+        "hidden_layer_sizes": ((), (3,), (5, 4), 2),
+        "activation": ("relu", "tanh", "gelu", "selu"),
+        "solver": ("adam", "sgd", "adamw", "adagrad", "rmsprop", "lbfgs"),
+        "normalization": (None, None, "batch", "layer"),
+        "residual": (None, None, "add", "concat"),
+        "dropout": (0.0, 0.0, 0.5),
+        "batch_size": ("auto", 1, 5),
+        "clip": (None, 1.0),
+        "early_stopping": (False, False, True),
+        "learning_rate": ("constant", "adaptive", "cosine"),
+        "learning_rate_init": (1e-3, 1e-2, 10.0),
+        "alpha": (0.0, 1e-4, 10.0),
+    },
+}
+
+
+def draw_settings(rng, kind):
+    """Some of the choices, and now and then a number that is none of them."""
+    settings = {
+        name: values[rng.integers(len(values))]
+        for name, values in CHOICES[kind].items()
+        if rng.random() < 0.4
+    }
+    if rng.random() < 0.1:
+        name = list(CHOICES[kind])[rng.integers(len(CHOICES[kind]))]
+        settings[name] = NUMBERS[rng.integers(len(NUMBERS))]
+    return settings
+
+
+def draw_table(rng):
+    """X (n, p), y (n,) and weights or None, with up to three things wrong."""
+    n, p = int(rng.integers(1, 40)), int(rng.integers(1, 8))
+    X = rng.normal(size=(n, p))
+    y = X[:, 0] + rng.normal(size=n)
+    weight = rng.random(n) if rng.random() < 0.3 else None
+    for _ in range(rng.integers(4)):
+        X, y, weight = spoil(rng, X, y, weight)
+    if rng.random() < 0.2 and X.dtype.kind == "f":
+        X = X.astype(np.float32)
+    if rng.random() < 0.2 and X.dtype.kind == "f":
+        X = (sparse.csr_array, sparse.csc_array)[rng.integers(2)](X)
+    return X, y, weight
+
+
+def spoil(rng, X, y, weight):
+    """One thing that goes wrong in tables."""
+    with np.errstate(all="ignore"):
+        if rng.random() < 0.5:
+            return SPOILT_X[rng.integers(len(SPOILT_X))](rng, X.copy()), y, weight
+        return X, *SPOILT_Y[rng.integers(len(SPOILT_Y))](rng, len(X), y, weight)
+
+
+def change_column(change):
+    def spoil_column(rng, X):
+        column = X[:, rng.integers(X.shape[1])]
+        column[:] = change(rng, column)
+        return X
+
+    return spoil_column
+
+
+def put_one(value):
+    def put(rng, column):
+        column[rng.integers(len(column))] = value
+        return column
+
+    return change_column(put)
+
+
+SPOILT_X = (
+    change_column(lambda rng, column: column * 10.0 ** rng.uniform(-300, 300)),
+    change_column(lambda rng, column: 3.7e8),
+    put_one(np.nan),
+    put_one(np.inf),
+    lambda rng, X: np.repeat(X[:1], len(X), axis=0),
+    lambda rng, X: np.hstack([X, X]),
+    lambda rng, X: X * 10.0 ** rng.uniform(-9, 9, size=X.shape[1]),
+    lambda rng, X: X + 10.0 ** rng.uniform(0, 15),
+)
+
+
+def scaled_targets(rng, n, y, weight):
+    is_number = y.dtype.kind == "f"
+    return y * 10.0 ** rng.uniform(-300, 300) if is_number else y, weight
+
+
+SPOILT_Y = (
+    scaled_targets,
+    lambda rng, n, y, weight: (np.zeros(n), weight),
+    lambda rng, n, y, weight: (
+        np.array(["a", "b"], dtype=object)[rng.integers(2, size=n)],
+        weight,
+    ),
+    lambda rng, n, y, weight: (y, np.eye(1, n, rng.integers(n))[0]),
+    lambda rng, n, y, weight: (y, np.full(n, 10.0 ** rng.uniform(-310, 300))),
+    lambda rng, n, y, weight: (y, -rng.random(n)),
+    lambda rng, n, y, weight: (y[: rng.integers(n + 1)], weight),
+)
+
+
+def run_case(seed):
+    """Name how the case ends: "fine", the kind of an error of ours, or what is bad."""
+    rng = np.random.default_rng(seed)
+    kind = ("linear", "network")[rng.integers(2)]
+    X, y, weight = draw_table(rng)
+    settings = draw_settings(rng, kind)
+    if kind == "linear":
+        model = GDLinearRegression(**{"max_iter": 200, "random_state": 0, **settings})
+    else:
+        labels = rng.random() < 0.5
+        if labels and y.dtype.kind == "f":
+            y = (y > 0).astype(int)
+        network = BackpropMLPClassifier if labels else BackpropMLPRegressor
+        model = network(**{"max_iter": 5, "random_state": 0, **settings})
+    try:
+        fit = model.partial_fit if rng.random() < 0.2 else model.fit
+        more = {}
+        if fit == getattr(model, "partial_fit", None) and hasattr(model, "loss"):
+            more = {"classes": np.unique(y)} if hasattr(model, "predict_proba") else {}
+        fit(X, y, weight, **more)
+        predicted = model.predict(X)
+        findings = diagnose(model)
+    except DivergenceError as error:
+        return verdict(error, "DivergenceError")
+    except (ValueError, TypeError, AttributeError, MemoryError) as error:
+        return verdict(error, type(error).__name__)
+    except Exception as error:
+        return f"BAD: {type(error).__name__}: {error}"
+    if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
+        return "BAD: predictions that are not finite"
+    return "fine" if findings else "BAD: no finding"
+
+
+def verdict(error, name):
+    """The error's name, or why it is none of ours."""
+    if not str(error) or any(text in str(error) for text in FOREIGN):
+        return f"BAD: {type(error).__name__}: {str(error)[:200]}"
+    return name
+
+
+def main():
+    """Run the campaign and count how cases end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=3000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    outcomes, bad = Counter(), 0
+    for seed in range(arguments.seed, arguments.seed + arguments.cases):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            outcome = run_case(seed)
+        if outcome.startswith("BAD"):
+            bad += 1
+            print(f"seed {seed}: {outcome}")
+            outcome = "BAD"
+        outcomes[outcome] += 1
+    for outcome, count in outcomes.most_common():
+        print(f"{outcome:24}{count:7}")
+    sys.exit(bad > 0)
+
+
+if __name__ == "__main__":
+    main()
