@@ -25,8 +25,7 @@ def finite_predictions(y, X):
     if np.isfinite(y).all():
         return y
     row = int(np.flatnonzero(~np.isfinite(y.reshape(len(y), -1)).all(axis=1))[0])
-    values = X[[row]]
-    values = values if isinstance(values, np.ndarray) else values.toarray()
+    values = X[row] if isinstance(X, np.ndarray) else X.tocsr()[[row]].toarray()
     raise ValueError(
         f"The prediction for row {row} of X is not finite: it leaves {y.dtype}. The "
         f"largest magnitude in that row is {np.abs(values).max():.3g}; bring X to the "

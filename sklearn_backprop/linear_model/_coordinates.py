@@ -12,10 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.extmath import safe_sparse_dot
 
-from ._gram import Moments, require_representable
-
-# A column whose spread is below this share of its place holds rounding errors only.
-_CONSTANT_SPREAD = 8 * np.finfo(np.float64).eps
+from ._gram import CONSTANT_SPREAD, Moments, require_representable
 
 
 @dataclass(frozen=True)
@@ -172,7 +169,7 @@ def coordinates(
 
 def _nonzero(scale, place) -> np.ndarray:
     """Scale (p,) with 1 for columns that do not vary."""
-    return np.where(scale > _CONSTANT_SPREAD * np.abs(place), scale, 1.0)
+    return np.where(scale > CONSTANT_SPREAD * np.abs(place), scale, 1.0)
 
 
 def _dense_row(row) -> np.ndarray:

@@ -26,7 +26,9 @@ _CENTER_SAMPLE = 101
 # A centre this many standard deviations off would cost two digits of the variances.
 _MAX_SQUARED_OFFSET = 100.0
 # Sums of squares below this have lost digits to underflow.
-_SMALLEST_SQUARE = 1e-280
+SMALLEST_SQUARE = 1e-280
+# A column whose spread is below this share of its place holds rounding errors only.
+CONSTANT_SPREAD = 8 * np.finfo(np.float64).eps
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def moments(X, Y, weight, *, centered) -> Moments:
 
 def require_representable(data, squares, name) -> None:
     """Refuse columns (n, p) whose centred squares (p,) leave double precision."""
-    for j in np.flatnonzero(~np.isfinite(squares) | (squares < _SMALLEST_SQUARE)):
+    for j in np.flatnonzero(~np.isfinite(squares) | (squares < SMALLEST_SQUARE)):
         column = data[:, [j]]
         if sparse.issparse(column):
             column = column.toarray()

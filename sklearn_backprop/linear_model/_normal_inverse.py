@@ -10,15 +10,12 @@ import numpy as np
 from scipy import linalg
 
 from ._factor import Factor
-from ._gram import Moments
+from ._gram import CONSTANT_SPREAD, Moments
 from ._least_norm import LeastNorm, column_norms, numerical_rank
 
-_EPS = np.finfo(np.float64).eps
 # Condition number of the scaled data up to which Cholesky keeps, after one correction,
 # all digits: the correction's own error is of the order of eps * condition**2.
 _MAX_CHOLESKY_CONDITION = 1e4
-# A column whose spread is below this share of its mean holds rounding errors only.
-_CONSTANT_SPREAD = 8 * _EPS
 
 
 class NormalInverse(ABC):
@@ -158,4 +155,4 @@ def penalized_triangle(factor: Factor, alpha) -> tuple[np.ndarray, np.ndarray]:
 
 def is_constant(norms, weight, mean) -> np.ndarray:
     """Which columns (p,) with these centred norms are rounding noise."""
-    return norms <= np.sqrt(weight) * _CONSTANT_SPREAD * np.abs(mean)
+    return norms <= np.sqrt(weight) * CONSTANT_SPREAD * np.abs(mean)

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg, sparse
 
+from ._gram import SMALLEST_SQUARE
 from ._least_norm import LeastNorm, column_norms, numerical_rank
 from ._normal_inverse import is_constant
 
 # Of K, the square of the data's own; corrections restore the digits that it costs.
 _MAX_CONDITION = 1e8
 _CORRECTIONS = 2
-# K below this has lost digits to underflow.
-_SMALLEST_SQUARE = 1e-280
 _MIN_BLOCK_COLUMNS = 256
 
 
@@ -181,7 +180,7 @@ def _row_inverse(K, rows: _CenteredRows, centered, penalty) -> _RowInverse | Non
     """By Cholesky of K (n, n), where that is safe."""
     n_rows = len(K)
     size = np.trace(K) / n_rows
-    if not _SMALLEST_SQUARE < size < np.inf:
+    if not SMALLEST_SQUARE < size < np.inf:
         return None
     penalized = K + penalty * np.eye(n_rows)
     if centered:

@@ -136,11 +136,6 @@ class Architecture:
         """Give the table of parameters as the engine reads it."""
         return [parameter.row() for parameter in self.parameters]
 
-    @property
-    def recorded_names(self) -> list[str]:
-        """Name the columns of the records."""
-        return [row.name for row in self.parameters if row.is_recorded]
-
     def views(self, role: str, theta: np.ndarray) -> list[np.ndarray]:
         """Show all arrays of one role, from input to output."""
         return [row.view(theta) for row in self.parameters if row.role == role]

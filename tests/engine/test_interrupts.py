@@ -22,7 +22,8 @@ def ctrl_c_raises():
 def interrupt(part, whole, n_parts):
     """Run `whole`, n_parts times the work of `part`, and have it interrupted.
 
-    Its end comes within a quarter of the time that it would take on this machine now.
+    Its end comes within a twentieth of the time that it would take on this machine now:
+    no thread goes on to the end of its share.
     """
     part()
     began = time.perf_counter()
@@ -32,7 +33,7 @@ def interrupt(part, whole, n_parts):
     began = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         whole()
-    assert time.perf_counter() - began < max(expected / 4, 1.0)
+    assert time.perf_counter() - began < max(expected / 20, 2.0)
 
 
 def a_network(*widths):

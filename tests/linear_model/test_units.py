@@ -202,10 +202,13 @@ def test_coefficients_outside_float32_are_an_error():
             model.fit(X, np.linspace(1, 5, 20) * 1e50)
 
 
-def test_predictions_outside_the_floats_are_an_error():
+@pytest.mark.parametrize(
+    "container", [np.array, sparse.csr_array, sparse.csc_array, sparse.coo_matrix]
+)
+def test_predictions_outside_the_floats_are_an_error(container):
     model = GDLinearRegression(solver="normal").fit([[0.0], [1.0]], [0.0, 1e10])
     with pytest.raises(ValueError, match=r"row 1 of X is not finite.*1e\+300"):
-        model.predict([[1.0], [1e300]])
+        model.predict(container([[1.0], [1e300]]))
 
 
 def test_rank_short_data_say_so():
