@@ -17,10 +17,8 @@ __all__ = ["runs_away"]
 _N_EPOCHS = 50
 # Small enough to grow for long without leaving double precision, squares included.
 _START = 1e-100
-# Growth over the second half of the epochs that chance does not bring, and that which
-# need not be followed any further.
+# Growth over the second half of the epochs that chance does not bring.
 _GROWTH = 2.0
-_CERTAIN_GROWTH = 1e50
 
 
 def runs_away(epoch: Callable[[np.ndarray], bool], size: int) -> bool:
@@ -29,14 +27,10 @@ def runs_away(epoch: Callable[[np.ndarray], bool], size: int) -> bool:
     `epoch` changes them in place, and returns False where numbers have ended.
     """
     error = np.random.default_rng(0).standard_normal(size) * _START
-    start = np.linalg.norm(error)
-    halfway = start
+    halfway = float("inf")
     for n_epochs in range(1, _N_EPOCHS + 1):
         if not epoch(error):
             return True
-        norm = np.linalg.norm(error)
-        if norm > _CERTAIN_GROWTH * start:
-            return True
         if n_epochs == _N_EPOCHS // 2:
-            halfway = norm
-    return bool(norm > _GROWTH * halfway)
+            halfway = float(np.linalg.norm(error))
+    return bool(np.linalg.norm(error) > _GROWTH * halfway)
