@@ -1,14 +1,27 @@
-"""A campaign of bad input: random settings on random, often hostile, tables.
+"""A campaign of bad input and faults.
 
-Run ``python benchmarks/faults.py [--cases 3000] [--seed 0]``. Every case fits an
+Run ``python benchmarks/faults.py [--cases 3000] [--faults 300] [--seed 0]``.
+
+Bad input: random settings on random, often hostile, tables. Every case fits an
 estimator and predicts. It ends well with finite numbers, or with a ValueError or
-TypeError whose words are no binding's and no ufunc's; anything else is printed with the
-seed that brings it back, and the exit status is 1. (Signals, forks and memory limits
-are in tests/engine/test_interrupts.py, tests/test_fork.py and tests/test_memory.py.)
+TypeError whose words are no binding's and no ufunc's.
+
+Faults: a fit in a process forked from one that has used two threads, undisturbed, or
+interrupted after a random time, or with little memory left. It ends, within a minute,
+as bad input does, or with a KeyboardInterrupt or a MemoryError. (A forked process has
+one thread; tests/engine/test_interrupts.py and tests/test_memory.py disturb teams.)
+
+Anything else is printed with the seed that brings it back, and the exit status is 1.
 """
 
 import argparse
+import ctypes
+import os
+import resource
+import select
+import signal
 import sys
+import time
 import warnings
 from collections import Counter
 
@@ -180,20 +193,135 @@ def verdict(error, name):
     return name
 
 
+# What happens to a forked process, and how only that may end.
+FAULTS = {"fork": None, "signal": "KeyboardInterrupt", "memory": "MemoryError"}
+
+
+def draw_work(rng):
+    """A fit of some tenths of a second, and the rows it takes."""
+    X = rng.normal(size=(int(rng.integers(10_000, 100_000)), 20))
+    if rng.random() < 0.3:
+        return GDLinearRegression(solver=("gd", "normal")[rng.integers(2)]), X
+    settings = draw_settings(rng, "network") | {
+        "hidden_layer_sizes": (128, 128),
+        "batch_size": int(rng.integers(500, 2_000)),
+        "max_iter": 3,
+        "max_fun": 5,
+        "random_state": 0,
+    }
+    return BackpropMLPRegressor(**settings), X
+
+
+def work(model, X):
+    """Fit and predict; name how it ends."""
+    try:
+        predicted = model.fit(X, X[:, 0]).predict(X)
+    except (KeyboardInterrupt, MemoryError) as error:
+        return type(error).__name__
+    except (ValueError, TypeError) as error:  # of the settings
+        return verdict(error, type(error).__name__)
+    except BaseException as error:
+        return f"BAD: {type(error).__name__}: {error}"
+    return "fine" if np.isfinite(predicted).all() else "BAD: not finite"
+
+
+def keep_no_freed_memory():
+    """Have glibc give back what is freed, or a limit finds work that needs no more."""
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8
+        libc.mallopt(m_trim_threshold, 0)
+        libc.mallopt(m_mmap_threshold, 2**16)
+        libc.mallopt(m_arena_max, 1)  # a thread's arena holds 64 MiB in reserve
+
+
+def limit_memory(extra):
+    """Leave this process `extra` bytes beside what it has."""
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[0])
+    limit = pages * resource.getpagesize() + extra
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def answer_of(child, reader, seconds=60):
+    """What a child writes, or why there is nothing."""
+    is_there, _, _ = select.select([reader], [], [], seconds)
+    if not is_there:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if not is_there:
+        return f"BAD: no end within {seconds} s"
+    return os.read(reader, 1000).decode() or f"BAD: died with status {status}"
+
+
+def run_fault(seed):
+    """Name the fault and how the work that meets it ends."""
+    rng = np.random.default_rng(seed)
+    fault = list(FAULTS)[rng.integers(len(FAULTS))]
+    model, X = draw_work(rng)
+    delay, extra = rng.uniform(0, 0.5), int(2 ** rng.uniform(10, 24))
+    reader, writer = os.pipe()
+    ready, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        answer = ""
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if fault == "memory" and sys.platform == "linux":
+                use_threads()  # BLAS ends a process that has no room for its buffers
+                limit_memory(extra)
+            os.write(go, b"1")
+            answer = work(model, X)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        except (KeyboardInterrupt, MemoryError) as error:  # just beside the work
+            answer = type(error).__name__
+        finally:
+            os.write(writer, answer.encode())
+            os._exit(0)
+    for end in (writer, go):
+        os.close(end)
+    os.read(ready, 1)
+    if fault == "signal":
+        time.sleep(delay)
+        os.kill(child, signal.SIGINT)
+    answer = answer_of(child, reader)
+    for end in (reader, ready):
+        os.close(end)
+    is_of_another = answer in FAULTS.values() and answer != FAULTS[fault]
+    if answer.startswith("BAD") or is_of_another:
+        return f"BAD: {fault}: {answer.removeprefix('BAD: ')}"
+    return f"{fault}: {answer}"
+
+
+def use_threads():
+    """Fit on two threads, so that processes forked later inherit what that leaves."""
+    os.environ["OMP_NUM_THREADS"] = "2"
+    X = np.random.default_rng(0).normal(size=(20_000, 20))
+    settings = {"hidden_layer_sizes": (128, 128), "batch_size": 2_000, "max_iter": 2}
+    BackpropMLPRegressor(**settings).fit(X, X[:, 0]).predict(X)
+    for solver in ("gd", "normal"):
+        GDLinearRegression(solver=solver).fit(X, X[:, 0]).predict(X)
+
+
 def main():
     """Run the campaign and count how cases end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=3000)
+    parser.add_argument("--faults", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
     outcomes, bad = Counter(), 0
-    for seed in range(arguments.seed, arguments.seed + arguments.cases):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            outcome = run_case(seed)
+    keep_no_freed_memory()
+    use_threads()
+    first = arguments.seed
+    cases = [(run_case, seed) for seed in range(first, first + arguments.cases)]
+    cases += [(run_fault, seed) for seed in range(first, first + arguments.faults)]
+    for run, seed in cases:
+        outcome = run(seed)
         if outcome.startswith("BAD"):
             bad += 1
-            print(f"seed {seed}: {outcome}")
+            print(f"{run.__name__}({seed}): {outcome}")
             outcome = "BAD"
         outcomes[outcome] += 1
     for outcome, count in outcomes.most_common():

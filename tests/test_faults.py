@@ -1,6 +1,9 @@
-"""A slice of the campaign of bad input, `benchmarks/faults.py`."""
+"""A slice of the campaign of bad input and faults, `benchmarks/faults.py`."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -28,3 +31,17 @@ def test_the_campaign_tells_what_is_bad():
     assert faults.verdict(TypeError("f(): incompatible function arguments"), "x") != "x"
     assert faults.verdict(ValueError(""), "x") != "x"
     assert faults.verdict(ValueError("X has no rows."), "x") == "x"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_faults_end_in_numbers_or_in_their_own_error():
+    done = subprocess.run(
+        [sys.executable, str(_path), "--cases", "0", "--faults", "25"],
+        capture_output=True,
+        text=True,
+        timeout=240,  # a hang, not slowness
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for outcome in ("fork: fine", "memory: MemoryError"):
+        assert outcome in done.stdout or sys.platform != "linux"
