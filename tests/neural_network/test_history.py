@@ -90,21 +90,23 @@ def test_two_steps_by_hand():
     assert_allclose(epoch["update_ratio"], [steps["update_ratio"].mean(axis=0)])
 
 
-def test_units_by_hand():
-    """tanh of 0.1, 3 and 6 times x, for x = 1 and x = -1: |f'| = 0.99, 0.01, 2e-5.
+@pytest.mark.parametrize(("activation", "stretch"), [("tanh", 1), ("logistic", 2)])
+def test_units_by_hand(activation, stretch):
+    """tanh of 0.1, 2.25, 3 and 6 times x, x = 1 and x = -1: |f'| = .99, .04, .01, 2e-5.
 
-    Below 0.01 is saturated, below 0.001 silent: the second unit is the first, the
-    third both, in both rows.
+    Below 0.01 of the steepest slope is saturated, below 0.001 silent: the third unit is
+    the first, the fourth both, in both rows. logistic(2 z) = (1 + tanh(z)) / 2.
     """
     model = BackpropMLPRegressor(
-        (3,), activation="tanh", solver="sgd", learning_rate_init=1e-9, max_iter=1,
+        (4,), activation=activation, solver="sgd", learning_rate_init=1e-9, max_iter=1,
         warm_start=True,
     )  # fmt: skip
-    model.coefs_ = [np.array([[0.1, 3.0, 6.0]]), np.ones((3, 1))]
-    model.intercepts_ = [np.zeros(3), np.zeros(1)]
+    first = stretch * np.array([[0.1, 2.25, 3.0, 6.0]])
+    model.coefs_ = [first, np.ones((4, 1))]
+    model.intercepts_ = [np.zeros(4), np.zeros(1)]
     history = model.fit([[1.0], [-1.0]], [0.0, 1.0]).gradient_history_
-    assert_array_equal(history["dead_fraction"], [[1 / 3, np.nan]])
-    assert_array_equal(history["saturated_fraction"], [[2 / 3, np.nan]])
+    assert_array_equal(history["dead_fraction"], [[1 / 4, np.nan]])
+    assert_array_equal(history["saturated_fraction"], [[2 / 4, np.nan]])
 
 
 @pytest.mark.parametrize("n_units", [1, 5, 8, 11, 16, 29])
