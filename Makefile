@@ -46,10 +46,10 @@ lint: $(VENV)/.test  ## style, types, and the engine without a compiler warning
 	@$(MAKE) --no-print-directory build/.no-warnings
 
 test-newest: $(VENV)/.test  ## the tests with the newest dependencies
-	@$(call run_tests,newest,$(VENV))
+	@$(call run_tests,newest,$(VENV),)
 
 test-oldest: $(OLDEST)/.test  ## the tests with the oldest supported dependencies
-	@$(call run_tests,oldest,$(OLDEST))
+	@$(call run_tests,oldest,$(OLDEST),-m "not once")
 
 sanitize: $(SANITIZED)/.installed  ## the engine's tests under the address and undefined-behaviour sanitizers
 	@echo "== tests of the engine under sanitizers"
@@ -72,11 +72,11 @@ wheel: $(WHEELS)/.built  ## build the wheel
 clean:  ## remove everything that make made
 	rm -rf build $(VENV) $(OLDEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# $(call run_tests,name,environment)
+# $(call run_tests,name,environment,options)
 define run_tests
 echo "== tests with the $1 dependencies:" \
   $$($2/bin/python -m pip list --format=freeze 2>/dev/null | grep -E '^(numpy|scipy|scikit-learn)=')
-$2/bin/python -m pytest --numprocesses=$(JOBS)
+$2/bin/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $3
 endef
 
 # Where the compiler keeps a library of its own.

@@ -259,7 +259,7 @@ def run_fault(seed):
     rng = np.random.default_rng(seed)
     fault = list(FAULTS)[rng.integers(len(FAULTS))]
     model, X = draw_work(rng)
-    delay, extra = rng.uniform(0, 0.5), int(2 ** rng.uniform(10, 24))
+    delay, extra = rng.uniform(0, 0.1), int(2 ** rng.uniform(10, 24))
     reader, writer = os.pipe()
     ready, go = os.pipe()
     child = os.fork()

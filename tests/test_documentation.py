@@ -2,11 +2,14 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,8 +67,13 @@ def test_make_targets_exist(page):
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_example_runs_without_a_warning(example, tmp_path):
-    assert run_python([str(example)], tmp_path)
+def test_example_runs_without_a_warning(example, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(example)])
+    matplotlib.use("Agg")
+    runpy.run_path(str(example), run_name="__main__")
+    plt.close("all")
+    assert capsys.readouterr().out
     if example.stem.startswith("plot_"):
         picture = (tmp_path / f"{example.stem}.png").read_bytes()
         assert picture.startswith(b"\x89PNG")

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 CHILD = """
 import os, sys, threading
 import numpy as np

@@ -11,6 +11,8 @@ from scipy import special
 from sklearn_backprop.engine import _engine
 from sklearn_backprop.neural_network._records import cut_by_name
 
+pytestmark = pytest.mark.once
+
 N_ROWS, N_FEATURES = 11, 4
 
 

@@ -10,6 +10,8 @@ from architectures import make_layers, make_network
 
 from sklearn_backprop.engine import _engine
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def ctrl_c_raises():
@@ -78,7 +80,7 @@ def test_passes_over_many_rows_answer(what, n_threads):
         else:
             getattr(network, what)(theta, running, rows, n_threads=n_threads)
 
-    interrupt(lambda: run(3000), lambda: run(600_000), 200)
+    interrupt(lambda: run(1000), lambda: run(600_000), 600)
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -100,4 +102,4 @@ def test_the_exact_road_answers(what, dtype, n_threads):
             sums = _engine.ResidualSums(n_features, 1)
             sums.add(X[:n], y[:n], None, coef, intercept, n_threads)
 
-    interrupt(lambda: run(100_000), lambda: run(n_rows), 200)
+    interrupt(lambda: run(50_000), lambda: run(n_rows), 400)

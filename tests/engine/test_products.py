@@ -7,6 +7,8 @@ from numpy.testing import assert_allclose
 from sklearn_backprop.engine import _engine
 from sklearn_backprop.neural_network._records import cut_by_name
 
+pytestmark = pytest.mark.once
+
 NETWORKS = {np.float32: _engine.NetworkFloat32, np.float64: _engine.NetworkFloat64}
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-13}
 

@@ -9,6 +9,8 @@ from zoo import AILING, HEALTHY, SOUND_SCORE
 from sklearn_backprop.exceptions import VanishedTrainingWarning
 from sklearn_backprop.inspection import diagnose
 
+pytestmark = pytest.mark.xdist_group("zoo")  # trained once, in one process
+
 CASES = [*HEALTHY, *AILING]
 
 
