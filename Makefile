@@ -26,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := -m pip --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint test-newest test-oldest sanitize clang benchmark wheel clean
+.PHONY: help demo test environments lint test-newest test-oldest sanitize clang benchmark wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,11 @@ demo: $(VENV)/.installed  ## install, then compare solvers and networks on real 
 	@$(VENV)/bin/python examples/compare_solvers.py
 	@$(VENV)/bin/python examples/compare_networks.py
 
-test: lint test-newest test-oldest  ## everything CI runs
+test:  ## everything CI runs
+	@$(MAKE) --no-print-directory --jobs=2 environments
+	@$(MAKE) --no-print-directory lint test-newest test-oldest
+
+environments: $(VENV)/.test $(OLDEST)/.test build/.no-warnings
 
 lint: $(VENV)/.test  ## style, types, and the engine without a compiler warning
 	@echo "== lint: ruff, clang-format, mypy, compiler warnings"
@@ -115,27 +119,38 @@ $(WHEELS)/.built: $(VENV)/.build-tools $(SOURCES)
 build_wheel = $(VENV)/bin/python $(PIP) wheel . --no-deps --no-build-isolation --wheel-dir $1/wheel \
   --config-settings=build-dir=$1/cmake $2
 
-$(VENV)/.installed: $(WHEELS)/.built
-	@echo "== installing sklearn_backprop with the newest dependencies"
-	@$(call install,$(VENV),plot)
+# Beside the build, which leaves one core idle.
+$(VENV)/.dependencies: $(VENV)/.build-tools pyproject.toml
+	@echo "== installing the newest dependencies"
+	@$(call install_requirements,$(VENV),newest plot)
+	@touch $@
+
+$(OLDEST)/.dependencies: $(OLDEST)/.created $(VENV)/.build-tools pyproject.toml
+	@echo "== installing the oldest dependencies, and what tests need"
+	@$(call install_requirements,$(OLDEST),oldest test)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.dependencies $(WHEELS)/.built
+	@$(call install_wheel,$(VENV))
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.installed
 	@echo "== installing what tests and lint need"
-	@$(VENV)/bin/python $(PIP) install "$(WHEEL)[test,lint]"
+	@$(call install_requirements,$(VENV),newest test lint)
 	@touch $@
 
-$(OLDEST)/.test: $(OLDEST)/.created $(WHEELS)/.built
-	@echo "== installing sklearn_backprop with the oldest dependencies"
-	@$(call install,$(OLDEST),test,$$($(VENV)/bin/python tools/requirements.py oldest))
+$(OLDEST)/.test: $(OLDEST)/.dependencies $(WHEELS)/.built
+	@$(call install_wheel,$(OLDEST))
 	@touch $@
 
-# $(call install,environment,extra,further requirements): the wheel by force, since its
-# version does not change with every edit; then its dependencies.
-define install
-$1/bin/python $(PIP) install --force-reinstall --no-deps "$(WHEEL)" && \
-$1/bin/python $(PIP) install "$(WHEEL)[$2]" $3
-endef
+# $(call install_requirements,environment,which)
+install_requirements = $1/bin/python $(PIP) install \
+  $$($(VENV)/bin/python tools/requirements.py $2)
+
+# $(call install_wheel,environment): by force, since its version does not change with
+# every edit.
+install_wheel = echo "== installing sklearn_backprop in $1" && \
+  $1/bin/python $(PIP) install --force-reinstall --no-deps "$(WHEEL)"
 
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g
 $(SANITIZED)/.installed: $(VENV)/.test $(SOURCES)

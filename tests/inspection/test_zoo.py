@@ -9,7 +9,8 @@ from zoo import AILING, HEALTHY, SOUND_SCORE
 from sklearn_backprop.exceptions import VanishedTrainingWarning
 from sklearn_backprop.inspection import diagnose
 
-pytestmark = pytest.mark.xdist_group("zoo")  # trained once, in one process
+# Trained once, in one process.
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group("zoo")]
 
 CASES = [*HEALTHY, *AILING]
 

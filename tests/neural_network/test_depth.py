@@ -14,6 +14,8 @@ from sklearn_backprop.exceptions import VanishedTrainingWarning
 from sklearn_backprop.neural_network._architecture import build_architecture
 from sklearn_backprop.neural_network._initializers import draw_parameters
 
+pytestmark = pytest.mark.once
+
 WIDTH = 32
 CHANCE = 0.1
 
