@@ -15,6 +15,7 @@ import scipy
 import sklearn
 from linear import LINEAR_SHAPES, run_linear
 from network import JOBS, run_network
+from threads import SUBJECTS, run_threads
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -56,6 +57,30 @@ def parse_arguments() -> argparse.Namespace:
         help=f"some of {', '.join(map(repr, JOBS))} (default: all)",
     )
     network.set_defaults(run=run_network)
+    threads = subjects.add_parser("threads", parents=[common], help=run_threads.__doc__)
+    threads.add_argument(
+        "--subjects",
+        nargs="+",
+        choices=SUBJECTS,
+        default=list(SUBJECTS),
+        metavar="SUBJECT",
+        help=f"some of {', '.join(map(repr, SUBJECTS))} (default: all)",
+    )
+    threads.add_argument(
+        "--teams",
+        nargs="+",
+        type=int,
+        default=[2, 4, 8, 16],
+        help="numbers of threads (default: 2 4 8 16, as far as --jobs allows)",
+    )
+    threads.add_argument(
+        "--dtypes",
+        nargs="+",
+        choices=["float32", "float64"],
+        default=["float32", "float64"],
+        help="precisions (default: both)",
+    )
+    threads.set_defaults(run=run_threads)
     return parser.parse_args()
 
 

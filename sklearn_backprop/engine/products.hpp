@@ -12,13 +12,17 @@ namespace sklearn_backprop {
 // So small that calling BLAS costs more than the product.
 inline bool is_tiny(Index m, Index n, Index k) { return m * n * k <= 8192; }
 
-// Whether C (m x n) = A (m x k) B is small enough to be summed in registers. BLAS's
-// kernels for AVX2 copy both factors first; those for AVX-512 take small ones as they
-// are. The limit is that of benchmarks on a processor of the former kind.
+// Whether C (m x n) = A (m x k) B is small enough to be summed in registers, or B small
+// enough to be near for every row of A: BLAS's kernels copy both factors first. With
+// AVX-512 copying costs more, beside arithmetic that is twice as fast. The limits are
+// those of benchmarks.
 template <typename T>
 bool is_small(Index m, Index n, Index k) {
-  static const Index most = clones_use_avx2() ? Index(1) << 21 : 0;
-  return is_tiny(m, n, k) || (n >= kPackWidth<T> && m * n * k <= most);
+  if (is_tiny(m, n, k)) return true;
+  static const Index most = Index(1) << (has_avx512() ? 24 : 21);
+  static const Index most_bytes_of_b = Index(1) << (has_avx512() ? 21 : 19);
+  return clones_use_avx2() && n >= kPackWidth<T> &&
+         (m * n * k <= most || k * n * Index(sizeof(T)) <= most_bytes_of_b);
 }
 
 // Whether C' (n x m) takes fewer packs than C (m x n), by so much that it pays to

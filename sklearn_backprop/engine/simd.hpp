@@ -35,11 +35,26 @@ namespace sklearn_backprop {
 
 using Index = std::int64_t;
 
-// Whether AVX2 is both in the clones and the widest that the processor has.
+// A function with this mark uses AVX-512; call it where `has_avx512()`.
+#if SKB_HAS_CLONES
+#define SKB_AVX512 __attribute__((target("arch=x86-64-v4,prefer-vector-width=512")))
+#else
+#define SKB_AVX512
+#endif
+
+// Whether the processor has what the clones, or functions for AVX-512, use.
 inline bool clones_use_avx2() {
 #if SKB_HAS_CLONES
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         !__builtin_cpu_supports("avx512f");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return false;
+#endif
+}
+inline bool has_avx512() {
+#if SKB_HAS_CLONES
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512cd");
 #else
   return false;
 #endif
@@ -49,22 +64,22 @@ inline bool clones_use_avx2() {
 // array. Never an argument or result: how those are passed depends on the processor.
 #if defined(__GNUC__) || defined(__clang__)
 // A typedef, for clang drops the alignment of an alias template.
-template <typename T>
+template <typename T, int n_bytes>
 struct PackOf {
-  typedef T type __attribute__((vector_size(32), aligned(sizeof(T)), may_alias));
+  typedef T type __attribute__((vector_size(n_bytes), aligned(sizeof(T)), may_alias));
 };
-template <typename T>
-using Pack = typename PackOf<T>::type;
+template <typename T, int n_bytes = 32>
+using Pack = typename PackOf<T, n_bytes>::type;
 static_assert(alignof(Pack<float>) == alignof(float) &&
                   alignof(Pack<double>) == alignof(double),
               "packs are read from where any number may lie");
 #else
-template <typename T>
+template <typename T, int n_bytes = 32>
 struct Pack {
-  T lane[32 / sizeof(T)];
+  T lane[n_bytes / sizeof(T)];
   T operator[](Index l) const { return lane[l]; }
   Pack& operator+=(const Pack& other) {
-    for (Index l = 0; l < Index(32 / sizeof(T)); ++l) lane[l] += other.lane[l];
+    for (Index l = 0; l < Index(n_bytes / sizeof(T)); ++l) lane[l] += other.lane[l];
     return *this;
   }
   friend Pack operator*(T factor, Pack pack) {
@@ -72,11 +87,58 @@ struct Pack {
     return pack;
   }
   friend Pack operator*(Pack a, const Pack& b) {
-    for (Index l = 0; l < Index(32 / sizeof(T)); ++l) a.lane[l] *= b.lane[l];
+    for (Index l = 0; l < Index(n_bytes / sizeof(T)); ++l) a.lane[l] *= b.lane[l];
     return a;
   }
   friend Pack operator+(Pack a, const Pack& b) { return a += b; }
 };
+#endif
+
+// Transposes the square that packs (8 of float, 4 of double) make as rows.
+#if defined(__GNUC__) || defined(__clang__)
+SKB_INLINE void transpose_packs(Pack<float>* r) {
+  Pack<float> pairs[8], fours[8];
+  for (int i = 0; i < 8; i += 2) {
+    pairs[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    pairs[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    for (int k = 0; k < 2; ++k) {
+      const Pack<float> a = pairs[i + k], b = pairs[i + 2 + k];
+      fours[i + 2 * k] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+      fours[i + 2 * k + 1] = __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  }
+  for (int k = 0; k < 4; ++k) {
+    const Pack<float> a = fours[k], b = fours[4 + k];
+    r[k] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+    r[4 + k] = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+SKB_INLINE void transpose_packs(Pack<double>* r) {
+  Pack<double> pairs[4];
+  for (int i = 0; i < 4; i += 2) {
+    pairs[i] = __builtin_shufflevector(r[i], r[i + 1], 0, 4, 2, 6);
+    pairs[i + 1] = __builtin_shufflevector(r[i], r[i + 1], 1, 5, 3, 7);
+  }
+  for (int k = 0; k < 2; ++k) {
+    const Pack<double> a = pairs[k], b = pairs[2 + k];
+    r[k] = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+    r[2 + k] = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+  }
+}
+#else
+template <typename T>
+void transpose_packs(Pack<T>* r) {
+  constexpr int width = 32 / sizeof(T);
+  for (int i = 0; i < width; ++i) {
+    for (int k = 0; k < i; ++k) {
+      const T kept = r[i].lane[k];
+      r[i].lane[k] = r[k].lane[i];
+      r[k].lane[i] = kept;
+    }
+  }
+}
 #endif
 
 }  // namespace sklearn_backprop

@@ -1,5 +1,6 @@
 // Products of small matrices, summed in registers. BLAS copies both factors into the
-// order of its kernel before it multiplies, which pays for large ones only.
+// order of its kernel before it multiplies, which pays for large ones only. Packs have
+// 32 bytes, for AVX2, or 64 for AVX-512.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +9,8 @@
 
 namespace sklearn_backprop {
 
-template <typename T>
-constexpr Index kPackWidth = 32 / sizeof(T);
+template <typename T, int n_bytes = 32>
+constexpr Index kPackWidth = n_bytes / sizeof(T);
 
 // Some columns of the second factor, as one pack or two: the second pack begins
 // `second` columns behind the first.
@@ -21,14 +22,15 @@ struct Panel {
 };
 
 // C = A B + beta C for n_rows rows of A. The row of B is read before the column of A,
-// so that 6 x 2 sums, two packs of B and one element of A fill AVX2's 16 registers.
-template <int n_rows, int n_packs, typename T>
+// so that 6 x 2 sums, two packs of B and one element of A fill AVX2's 16 registers, and
+// 12 x 2 those of AVX-512, which are 32.
+template <int n_bytes, int n_rows, int n_packs, typename T>
 SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Index ldc) {
-  Pack<T> sum[n_rows][n_packs] = {};
+  Pack<T, n_bytes> sum[n_rows][n_packs] = {};
   for (Index l = 0; l < a.cols; ++l) {
-    Pack<T> b_l[n_packs];
+    Pack<T, n_bytes> b_l[n_packs];
     for (int j = 0; j < n_packs; ++j) {
-      b_l[j] = *reinterpret_cast<const Pack<T>*>(b.data + l * b.stride + j * b.second);
+      b_l[j] = *reinterpret_cast<const Pack<T, n_bytes>*>(b.data + l * b.stride + j * b.second);
     }
     for (int i = 0; i < n_rows; ++i) {
       const T a_il = a.data[i * a.row_stride + l * a.col_stride];
@@ -37,18 +39,18 @@ SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Inde
   }
   for (int i = 0; i < n_rows; ++i) {
     for (int j = 0; j < n_packs; ++j) {
-      auto* target = reinterpret_cast<Pack<T>*>(c + i * ldc + j * b.second);
+      auto* target = reinterpret_cast<Pack<T, n_bytes>*>(c + i * ldc + j * b.second);
       *target = beta == T(0) ? sum[i][j] : sum[i][j] + beta * *target;
     }
   }
 }
 
 // C = sum + beta C, with the rows of `sum` as far apart as two packs are wide.
-template <typename T>
+template <int n_bytes, typename T>
 SKB_INLINE void add_block(const T* sum, T beta, Strided<T> c) {
   for (Index i = 0; i < c.rows; ++i) {
     for (Index j = 0; j < c.cols; ++j) {
-      const T sum_ij = sum[i * 2 * kPackWidth<T> + j];
+      const T sum_ij = sum[i * 2 * kPackWidth<T, n_bytes> + j];
       T& target = c.data[i * c.row_stride + j * c.col_stride];
       target = beta == T(0) ? sum_ij : sum_ij + beta * target;
     }
@@ -57,49 +59,98 @@ SKB_INLINE void add_block(const T* sum, T beta, Strided<T> c) {
 
 // C = A B + beta C for the rows of A from `i` on, by n_rows at once, and the rest by
 // fewer. Sums that cannot go into C as packs are made beside it.
-template <int n_rows, int n_packs, typename T>
+template <int n_bytes, int n_rows, int n_packs, typename T>
 SKB_INLINE void product_rows(Index i, Strided<const T> a, Panel<T> b, T beta,
                              Strided<T> c, bool takes_packs) {
   for (; i + n_rows <= a.rows; i += n_rows) {
     const Strided<const T> a_i = a.block(i, n_rows);
     const Strided<T> c_i = c.block(i, n_rows);
     if (takes_packs) {
-      product_block<n_rows, n_packs>(a_i, b, beta, c_i.data, c_i.row_stride);
+      product_block<n_bytes, n_rows, n_packs>(a_i, b, beta, c_i.data, c_i.row_stride);
     } else {
-      constexpr Index stride = 2 * kPackWidth<T>;
+      constexpr Index stride = 2 * kPackWidth<T, n_bytes>;
       T sum[n_rows * stride];
-      product_block<n_rows, n_packs>(a_i, b, T(0), sum, stride);
-      add_block(sum, beta, c_i);
+      product_block<n_bytes, n_rows, n_packs>(a_i, b, T(0), sum, stride);
+      add_block<n_bytes>(sum, beta, c_i);
     }
   }
   if constexpr (n_rows > 1) {
-    constexpr int fewer = n_rows > 4 ? 4 : n_rows / 2;
-    product_rows<fewer, n_packs>(i, a, b, beta, c, takes_packs);
+    constexpr int fewer = n_rows > 8 ? 6 : n_rows > 4 ? 4 : n_rows / 2;
+    product_rows<n_bytes, fewer, n_packs>(i, a, b, beta, c, takes_packs);
+  }
+}
+
+// Transposes a square as wide as a short pack: target[l, j] = source[j, l].
+template <typename T>
+SKB_INLINE void transpose_square(const T* source, Index source_stride, T* target,
+                                 Index target_stride) {
+  constexpr int width = kPackWidth<T>;
+  Pack<T> rows[width];
+  for (int j = 0; j < width; ++j) {
+    rows[j] = *reinterpret_cast<const Pack<T>*>(source + j * source_stride);
+  }
+  transpose_packs(rows);
+  for (int l = 0; l < width; ++l) {
+    *reinterpret_cast<Pack<T>*>(target + l * target_stride) = rows[l];
+  }
+}
+
+// Copies columns that are contiguous, from row `l` on: squares as far as they go.
+template <int n_bytes, typename T>
+SKB_INLINE void copy_contiguous_columns(Strided<const T> b, T* packs) {
+  constexpr Index square = kPackWidth<T>;
+  constexpr Index width = 2 * kPackWidth<T, n_bytes>;
+  const Index whole_columns = b.cols / square * square;
+  const Index whole_rows = b.rows / square * square;
+  for (Index j = 0; j < whole_columns; j += square) {
+    for (Index l = 0; l < whole_rows; l += square) {
+      transpose_square(b.data + j * b.col_stride + l, b.col_stride,
+                       packs + l * width + j, width);
+    }
+  }
+  for (Index j = 0; j < b.cols; ++j) {
+    const T* column = b.data + j * b.col_stride;
+    for (Index l = j < whole_columns ? whole_rows : 0; l < b.rows; ++l) {
+      packs[l * width + j] = column[l];
+    }
   }
 }
 
 // Copies the columns of B, and zeros up to `filled` columns, into rows of two packs.
-template <typename T>
+template <int n_bytes, typename T>
 SKB_INLINE void copy_panel(Strided<const T> b, Index filled, T* packs) {
-  constexpr Index width = 2 * kPackWidth<T>;
-  for (Index j = 0; j < filled; ++j) {
-    const T* column = b.data + j * b.col_stride;
+  constexpr Index width = 2 * kPackWidth<T, n_bytes>;
+  if (b.row_stride == 1) {
+    copy_contiguous_columns<n_bytes>(b, packs);
+  } else {
     for (Index l = 0; l < b.rows; ++l) {
-      packs[l * width + j] = j < b.cols ? column[l * b.row_stride] : T(0);
+      const T* row = b.data + l * b.row_stride;
+      for (Index j = 0; j < b.cols; ++j) packs[l * width + j] = row[j * b.col_stride];
     }
+  }
+  for (Index l = 0; l < b.rows && b.cols < filled; ++l) {
+    std::fill(packs + l * width + b.cols, packs + l * width + filled, T(0));
   }
 }
 
-constexpr Index kDepth = 512;  // rows of two packs fill 32 KiB, the usual first cache
+// Rows of two packs that fill 32 KiB, the usual first cache.
+template <int n_bytes>
+constexpr Index kDepth = 16384 / n_bytes;
+
+// Whether the rows of B lie so far apart that few sets of the first cache hold them all.
+template <typename T>
+SKB_INLINE bool fills_few_sets(Strided<const T> b) {
+  return b.rows > 16 && b.row_stride * Index(sizeof(T)) % 2048 == 0;
+}
 
 // C = A B + beta C for B of kDepth rows at most, by panels of two packs. Where columns
 // are left over, the last pack overlaps the one before and writes the same values once
-// more, which beta forbids: then, and where columns are too few or strided, B is
-// copied.
-template <typename T>
+// more, which beta forbids: then, and where columns are too few or strided or rows too
+// far apart, B is copied.
+template <int n_bytes, typename T>
 SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
                                Strided<T> c, T* packs) {
-  constexpr Index width = kPackWidth<T>;
+  constexpr Index width = kPackWidth<T, n_bytes>;
   const bool may_overlap = beta == T(0) && b.cols >= width;
   for (Index j = 0; j < b.cols;) {
     if (may_overlap) j = std::min(j, b.cols - width);
@@ -108,33 +159,57 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
     const Strided<const T> b_j = b.columns(j, count);
     const bool is_pair = count > width;
     Panel<T> panel{b_j.data, b_j.row_stride, is_whole ? count - width : width};
-    if (!is_whole || b.col_stride != 1) {
-      copy_panel(b_j, is_pair ? 2 * width : width, packs);
+    if (!is_whole || b.col_stride != 1 || fills_few_sets(b_j)) {
+      copy_panel<n_bytes>(b_j, is_pair ? 2 * width : width, packs);
       panel.data = packs;
       panel.stride = 2 * width;
     }
     const bool takes_packs = is_whole && c.col_stride == 1;
     if (is_pair) {
-      product_rows<6, 2>(0, a, panel, beta, c.columns(j, count), takes_packs);
+      constexpr int n_rows = n_bytes > 32 ? 12 : 6;
+      product_rows<n_bytes, n_rows, 2>(0, a, panel, beta, c.columns(j, count), takes_packs);
     } else {
-      product_rows<8, 1>(0, a, panel, beta, c.columns(j, count), takes_packs);
+      product_rows<n_bytes, 8, 1>(0, a, panel, beta, c.columns(j, count), takes_packs);
     }
     j += count;
   }
 }
 
 // C = A B + beta C
-template <typename T>
-SKB_CLONES void small_product(Strided<const T> a, Strided<const T> b, T beta,
-                              Strided<T> c) {
-  alignas(64) T packs[kDepth * 2 * kPackWidth<T>];
+template <int n_bytes, typename T>
+SKB_INLINE void product_in_packs(Strided<const T> a, Strided<const T> b, T beta,
+                                 Strided<T> c) {
+  alignas(64) T packs[kDepth<n_bytes> * 2 * kPackWidth<T, n_bytes>];
   Index l = 0;
   do {
-    const Index depth = std::min(b.rows - l, kDepth);
-    product_panels(a.columns(l, depth), b.block(l, depth), l == 0 ? beta : T(1), c,
-                   packs);
+    const Index depth = std::min(b.rows - l, kDepth<n_bytes>);
+    product_panels<n_bytes>(a.columns(l, depth), b.block(l, depth),
+                            l == 0 ? beta : T(1), c, packs);
     l += depth;
   } while (l < b.rows);
+}
+
+template <typename T>
+SKB_CLONES void product_in_short_packs(Strided<const T> a, Strided<const T> b, T beta,
+                                       Strided<T> c) {
+  product_in_packs<32>(a, b, beta, c);
+}
+
+template <typename T>
+SKB_AVX512 void product_in_long_packs(Strided<const T> a, Strided<const T> b, T beta,
+                                      Strided<T> c) {
+  product_in_packs<64>(a, b, beta, c);
+}
+
+// C = A B + beta C
+template <typename T>
+void small_product(Strided<const T> a, Strided<const T> b, T beta, Strided<T> c) {
+  static const bool may_be_long = has_avx512();
+  if (may_be_long && c.cols >= kPackWidth<T, 64>) {
+    product_in_long_packs(a, b, beta, c);
+  } else {
+    product_in_short_packs(a, b, beta, c);
+  }
 }
 
 // y = X w for few, short rows

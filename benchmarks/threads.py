@@ -1,0 +1,130 @@
+"""Networks on one thread and on several, the same work in turns."""
+
+import argparse
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from measuring import interleaved
+from network import JOBS, OURS, Contestant, Job, starting_weights
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
+
+__all__ = ["SUBJECTS", "run_threads"]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Epochs of adam."""
+
+    job: Job
+    params: dict = field(default_factory=dict)
+
+    def call(self, dtype) -> Callable[[], float]:
+        """Return what trains, and returns its seconds."""
+        weights = starting_weights(self.job)
+        entrant = Contestant(self.job, OURS, dtype, weights, **self.params)
+
+        def train():
+            entrant.prepare()
+            return seconds_of(entrant.train)
+
+        return train
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions of many rows."""
+
+    job: Job
+
+    def call(self, dtype) -> Callable[[], float]:
+        """Return what predicts, and returns its seconds."""
+        entrant = Contestant(self.job, OURS, dtype, starting_weights(self.job))
+        model, X = entrant.model, entrant.X
+        model.set_params(max_iter=1).fit(X[:1000], entrant.y[:1000])
+        return lambda: seconds_of(lambda: model.predict(X))
+
+
+@dataclass(frozen=True)
+class Lbfgs:
+    """Iterations of L-BFGS on all rows."""
+
+    job: Job
+
+    def call(self, dtype) -> Callable[[], float]:
+        """Return what trains, and returns its seconds."""
+        X, y = self.job.table(dtype)
+        model = OURS[0 if self.job.is_classification else 1](
+            self.job.hidden, solver="lbfgs", max_iter=self.job.n_epochs, random_state=0
+        )
+        return lambda: seconds_of(lambda: model.fit(X, y))
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+WIDE = JOBS["100-(512, 512, 512), 1024"]
+SUBJECTS = {
+    "8-(16), 32": Training(JOBS["8-(16), 32"]),
+    "digits-(100), 200": Training(JOBS["digits-(100), 200"]),
+    "30-20x64, 128": Training(JOBS["30-20x64, 128"]),
+    "30-(256, 256), 256": Training(JOBS["30-(256, 256), 256"]),
+    "the same, batch norm": Training(
+        JOBS["30-(256, 256), 256"], {"normalization": "batch"}
+    ),
+    "100-(512, 512, 512), 1024": Training(WIDE),
+    "the same, 4096": Training(replace(WIDE, batch_size=4096)),
+    "predict 100000 rows": Prediction(replace(WIDE, n_rows=100_000, hidden=(256, 256))),
+    "lbfgs, 50000 rows": Lbfgs(replace(WIDE, hidden=(100,), n_epochs=10)),
+}
+
+
+def run_threads(options: argparse.Namespace) -> None:
+    """Compare one thread with several."""
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    warnings.simplefilter("ignore", RuntimeWarning)
+    teams = [1, *(n for n in options.teams if 1 < n <= options.jobs)]
+    for dtype in map(np.dtype, options.dtypes):
+        print(f"\n{dtype.name}: times as fast as one thread, median of the rounds")
+        print(f"{'':<28}{'1: ms':>10}" + "".join(f"{n:>8}" for n in teams[1:]))
+        for name in options.subjects:
+            seconds = measure(SUBJECTS[name], dtype, teams, options)
+            print_gains(name, seconds)
+
+
+def measure(subject, dtype, teams, options) -> dict[int, list[float]]:
+    """Seconds of every round by the number of threads."""
+
+    def on_team(n) -> Callable[[], float]:
+        call = subject.call(dtype)
+
+        def timed():
+            with threadpool_limits(n):
+                return call()
+
+        timed()
+        return timed
+
+    calls = {str(n): on_team(n) for n in teams}
+    measured = interleaved(calls, options.repeat, options.budget, times_itself=True)
+    return {int(n): rounds.seconds for n, rounds in measured.items()}
+
+
+def print_gains(name: str, seconds: dict[int, list[float]]) -> None:
+    """Print how much faster each team is, round by round, in the median."""
+    alone = seconds.pop(1)
+    gains = [
+        statistics.median(a / t for a, t in zip(alone, team, strict=False))
+        for team in seconds.values()
+    ]
+    print(
+        f"{name:<28}{min(alone) * 1e3:10.1f}" + "".join(f"{g:8.2f}" for g in gains),
+        flush=True,
+    )
