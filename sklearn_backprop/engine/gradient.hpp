@@ -1,5 +1,5 @@
 // The objective of a mini-batch and its gradient, by a team. Every member passes rows
-// of its own and leaves a partial gradient. Then each owns a slice of theta: there it
+// of its own and leaves a partial gradient. Then each has a slice of theta: there it
 // sums the partial gradients in the order of the ranks, adds the penalty and measures.
 #pragma once
 
@@ -48,14 +48,7 @@ class TeamGradient {
     rows_at_once_ = network.couples_rows() ? most : std::min(most, at_once);
     if (network.couples_rows()) row_shares_.resize(size_of(max_rows));
     members_.resize(static_cast<std::size_t>(team_size));
-    for (Own& own : members_) {
-      own.workspace = network.make_workspace(rows_at_once_);
-      own.column_squares.resize(size_of(network.n_columns()));
-      own.measures.column_squares.resize(size_of(network.n_columns()));
-    }
-    for (std::size_t rank = 1; rank < members_.size(); ++rank) {
-      members_[rank].partial.resize(size_of(network.n_parameters()));
-    }
+    for (Own& own : members_) own.column_squares.resize(size_of(network.n_columns()));
   }
 
   TeamGradient(const Network<T>& network, Index max_rows, int team_size)
@@ -63,20 +56,23 @@ class TeamGradient {
 
   int team_size() const { return static_cast<int>(members_.size()); }
 
-  // By every member at once: pass.gradient becomes the gradient of the selected rows'
-  // objective. `pass` says all but where rows and caches are; the member's own probe,
-  // if any, sees its rows. between() is called by the first member now and then; it may
-  // throw. All members return the same measures.
-  template <typename Between>
-  const GradientMeasures& compute(Member& member, const Pass<T>& pass,
-                                  const Data<T>& data, Selection rows,
-                                  const Weighing& weighing, Probe<T>* probe,
-                                  Between& between) {
-    pass_rows(member, pass, data, rows, weighing, probe, between);
-    member.meet();
-    collect(member, pass, weighing);
-    member.meet();
-    return add_measures(member, weighing);
+  // pass.gradient becomes the gradient of the selected rows' objective. `pass` says all
+  // but where rows and caches are; probe_of(rank), if any, sees that member's rows.
+  // between() is called by the leader now and then; it may throw.
+  template <typename ProbeOf, typename Between>
+  const GradientMeasures& compute(Team& team, const Pass<T>& pass, const Data<T>& data,
+                                  Selection rows, const Weighing& weighing,
+                                  const ProbeOf& probe_of, Between& between) {
+    auto pass_share = [&](Member& member) {
+      pass_rows(member, pass, data, rows, weighing, probe_of(member.rank()), between);
+    };
+    if (network_->couples_rows()) {
+      team.share_side_by_side(pass_share);
+    } else {
+      team.share(pass_share);
+    }
+    team.share([&](Member& member) { collect(member, pass, weighing); });
+    return add_measures(weighing);
   }
 
  private:
@@ -88,12 +84,17 @@ class TeamGradient {
     double squares = 0;
     double penalised_squares = 0;
     std::vector<double> column_squares;
-    GradientMeasures measures;
   };
 
   static std::size_t size_of(Index n) { return static_cast<std::size_t>(n); }
   Own& own_of(const Member& member) {
     return members_[static_cast<std::size_t>(member.rank())];
+  }
+
+  // Once, by the thread that works there, so that what it needs is near it.
+  void make_room(const Member& member, Own& own) const {
+    if (!member.is_first()) own.partial.resize(size_of(network_->n_parameters()));
+    own.workspace = network_->make_workspace(rows_at_once_);
   }
 
   // What the rows [begin, end) of a selection count in the objective, and in its
@@ -123,6 +124,7 @@ class TeamGradient {
                  Selection rows, const Weighing& weighing, Probe<T>* probe,
                  Between& between) {
     Own& own = own_of(member);
+    if (own.workspace.max_rows() == 0) make_room(member, own);
     const auto [first, last] = member.share_of(rows.count);
     fill_shares(data, rows, first, last, weighing);
     Pass<T> mine = pass;
@@ -179,11 +181,11 @@ class TeamGradient {
                Matrix<const T>{x + begin, 1, n, n});
   }
 
-  const GradientMeasures& add_measures(const Member& member, const Weighing& weighing) {
-    GradientMeasures& all = own_of(member).measures;
+  const GradientMeasures& add_measures(const Weighing& weighing) {
+    GradientMeasures& all = measures_;
     double penalised_squares = 0;
     all.objective = all.squares = 0;
-    std::fill(all.column_squares.begin(), all.column_squares.end(), 0.0);
+    all.column_squares.assign(size_of(network_->n_columns()), 0.0);
     for (const Own& own : members_) {
       all.objective += own.value;
       all.squares += own.squares;
@@ -200,6 +202,7 @@ class TeamGradient {
   Index rows_at_once_ = 0;
   std::vector<T> shares_, row_shares_;
   std::vector<Own> members_;
+  GradientMeasures measures_;
 };
 
 }  // namespace sklearn_backprop

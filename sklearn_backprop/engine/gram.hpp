@@ -105,8 +105,8 @@ class BlockWriter {
   std::vector<double> root_weight_;
 };
 
-// gram (lower triangle, column-major) += A'A over rows [begin, end). The first member
-// of the team calls between() at each block; it may throw.
+// gram (lower triangle, column-major) += A'A over rows [begin, end). The leader
+// calls between() at each block; it may throw.
 template <typename T, typename Between>
 void accumulate(const Member& member, BlockWriter<T> writer, Index begin, Index end,
                 double* gram, Between& between) {
@@ -133,7 +133,7 @@ void accumulate_shared(const StridedRows<T>& x, const StridedRows<double>& y,
   const BlockWriter<T> writer(x, y, weight, shift);
   const std::size_t size = static_cast<std::size_t>(writer.width() * writer.width());
   std::vector<double> partial(size * static_cast<std::size_t>(n_threads - 1), 0.0);
-  run_team(n_threads, [&](Member& member) {
+  Team(n_threads).share([&](Member& member) {
     const auto others = static_cast<std::size_t>(member.rank());
     double* mine = others == 0 ? gram : partial.data() + size * (others - 1);
     const auto [begin, end] = member.share_of(x.n_rows);

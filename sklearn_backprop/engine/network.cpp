@@ -374,11 +374,9 @@ std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
     const int size = team_size_for(network, rows.count, n_threads);
     TeamGradient<T> team_gradient(network, rows.count, size);
     SignalPoll poll;
-    run_team(size, [&](Member& member) {
-      const GradientMeasures& measures =
-          team_gradient.compute(member, pass, data, rows, weighing, nullptr, poll);
-      if (member.is_first()) value = measures.objective;
-    });
+    Team team(size);
+    value = team_gradient.compute(team, pass, data, rows, weighing, no_probe<T>, poll)
+                .objective;
   }
   return {value, to_array(std::move(gradient), shape_of(network.n_parameters()))};
 }
@@ -407,16 +405,14 @@ nb::dict trace(const Network<T>& network, const Array<const T, 1>& theta, nb::ha
   TraceProbe<T> probe;
   auto nothing = [] {};
   TeamGradient<T> alone(network, rows.count, 1, rows.count);
-  double value = 0;
-  run_team(1, [&](Member& member) {
-    value = alone
-                .compute(member,
-                         objective_pass(theta.data(), fixed, settings, gradient.data()),
-                         data, rows,
-                         weighing_of(settings, weight_of(data, rows), rows.count),
-                         &probe, nothing)
-                .objective;
-  });
+  Team team(1);
+  const double value =
+      alone
+          .compute(
+              team, objective_pass(theta.data(), fixed, settings, gradient.data()),
+              data, rows, weighing_of(settings, weight_of(data, rows), rows.count),
+              [&](int) { return &probe; }, nothing)
+          .objective;
   nb::list layers;
   for (const auto& [number, record] : probe.records()) {
     nb::dict layer;

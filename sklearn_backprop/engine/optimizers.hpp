@@ -124,15 +124,22 @@ struct RmsProp {
 using Optimizers = std::tuple<HeavyBall, Nesterov, Adam, AdamW, Adagrad, RmsProp>;
 
 // theta += step - shrink * theta over n elements; the change is left in place of the
-// gradient, for those who want to measure it.
+// gradient, for those who want to measure it. Lines of theta that other threads have
+// read come back while the lines before them are reckoned.
 template <typename Rule, typename T>
 SKB_CLONES void update(Rule rule, T shrink, Index n, T* g, T* a, T* b, T* theta) {
-  SKB_INDEPENDENT
-  for (Index i = 0; i < n; ++i) {
-    const T step = rule.step(g[i], a[i], b[i]);
-    const T change = step - shrink * theta[i];
-    theta[i] += change;
-    g[i] = change;
+  constexpr Index chunk = 256, line = 64 / Index(sizeof(T));
+  for (Index begin = 0; begin < n; begin += chunk) {
+    const Index end = std::min(n, begin + chunk);
+    const Index ahead = std::min(n, end + chunk);
+    for (Index i = end; i < ahead; i += line) prefetch_to_write(theta + i);
+    SKB_INDEPENDENT
+    for (Index i = begin; i < end; ++i) {
+      const T step = rule.step(g[i], a[i], b[i]);
+      const T change = step - shrink * theta[i];
+      theta[i] += change;
+      g[i] = change;
+    }
   }
 }
 

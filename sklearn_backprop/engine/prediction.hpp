@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <vector>
+#include <atomic>
 
 #include "network.hpp"
 #include "team.hpp"
@@ -25,8 +25,8 @@ Index n_stretches(const Network<T>& network, Index n_rows) {
   return (n_rows + at_once - 1) / at_once;
 }
 
-// Calls visit(pass, number, selection) for every stretch of rows, in no order.
-// between() is called by the calling thread now and then; it may throw.
+// Calls visit(pass, number, selection) for every stretch of rows, in no order: who is
+// free takes the next. between() is called by the leader now and then; it may throw.
 template <typename T, typename Visit, typename Between>
 void for_each_stretch(const Network<T>& network, const Pass<T>& pass, Index n_rows,
                       int n_threads, const Visit& visit, Between& between) {
@@ -34,14 +34,14 @@ void for_each_stretch(const Network<T>& network, const Pass<T>& pass, Index n_ro
   const Index n_all = n_stretches(network, n_rows);
   const Index most =
       std::min<Index>(n_all, n_threads_worth(network, n_rows, n_threads));
-  std::vector<Workspace<T>> workspaces;
-  for (Index i = 0; i < most; ++i) {
-    workspaces.push_back(network.make_workspace(at_once));
-  }
-  run_team(static_cast<int>(most), [&](Member& member) {
+  Team team(static_cast<int>(most));
+  std::atomic<Index> next{0};
+  team.share([&](const Member& member) {
+    if (next >= n_all) return;
+    Workspace<T> workspace = network.make_workspace(at_once);
     Pass<T> mine = pass;
-    mine.workspace = &workspaces[static_cast<std::size_t>(member.rank())];
-    for (Index s = member.rank(); s < n_all; s += member.size()) {
+    mine.workspace = &workspace;
+    for (Index s = next++; s < n_all; s = next++) {
       if (member.must_stop()) return;
       if (member.is_first()) between();
       const Index begin = s * at_once;

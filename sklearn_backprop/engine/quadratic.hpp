@@ -190,7 +190,7 @@ class DataCost final : public Cost {
   // Sums of share * residual, times one, itself and the row, for one target. The shares
   // of the threads and the order of their sum depend on nothing but their number.
   const Sums& sum_rows(Index t) {
-    run_team(n_threads_, [&](const Member& member) {
+    Team(n_threads_).share([&](const Member& member) {
       Sums& mine = sums_[static_cast<std::size_t>(member.rank())];
       mine.clear();
       const auto [begin, end] = member.share_of(x_.n_rows);

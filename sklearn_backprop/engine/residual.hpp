@@ -84,7 +84,7 @@ struct Problem {
   double intercept;
 };
 
-// Sums over a member's share of the rows. The first member calls between() now and
+// Sums over a member's share of the rows. The leader calls between() now and
 // then; it may throw.
 template <typename T, typename Between>
 Sums sum_rows(const Member& member, const Problem<T>& problem, Between& between) {
@@ -115,7 +115,7 @@ Sums sum_rows(const Member& member, const Problem<T>& problem, Between& between)
 template <typename T, typename Between>
 void add_rows(const Problem<T>& problem, int n_threads, Sums& total, Between& between) {
   std::vector<Sums> shares(static_cast<std::size_t>(n_threads), Sums(problem.x.n_cols));
-  run_team(n_threads, [&](Member& member) {
+  Team(n_threads).share([&](Member& member) {
     shares[static_cast<std::size_t>(member.rank())] =
         sum_rows(member, problem, between);
   });

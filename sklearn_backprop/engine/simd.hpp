@@ -33,6 +33,17 @@
 
 namespace sklearn_backprop {
 
+// Fetches a line of the cache that is about to be written, before the writes need it.
+SKB_INLINE void prefetch_to_write(const void* at) {
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+  __asm__ __volatile__("prefetchw %0" : : "m"(*static_cast<const char*>(at)));
+#elif defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(at, 1);
+#else
+  (void)at;
+#endif
+}
+
 using Index = std::int64_t;
 
 // A function with this mark uses AVX-512; call it where `has_avx512()`.

@@ -26,11 +26,15 @@ struct Panel {
 // 12 x 2 those of AVX-512, which are 32.
 template <int n_bytes, int n_rows, int n_packs, typename T>
 SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Index ldc) {
+  for (int i = 0; i < n_rows; ++i) {
+    for (int j = 0; j < n_packs; ++j) prefetch_to_write(c + i * ldc + j * b.second);
+  }
   Pack<T, n_bytes> sum[n_rows][n_packs] = {};
   for (Index l = 0; l < a.cols; ++l) {
     Pack<T, n_bytes> b_l[n_packs];
     for (int j = 0; j < n_packs; ++j) {
-      b_l[j] = *reinterpret_cast<const Pack<T, n_bytes>*>(b.data + l * b.stride + j * b.second);
+      b_l[j] = *reinterpret_cast<const Pack<T, n_bytes>*>(b.data + l * b.stride +
+                                                          j * b.second);
     }
     for (int i = 0; i < n_rows; ++i) {
       const T a_il = a.data[i * a.row_stride + l * a.col_stride];
@@ -137,7 +141,8 @@ SKB_INLINE void copy_panel(Strided<const T> b, Index filled, T* packs) {
 template <int n_bytes>
 constexpr Index kDepth = 16384 / n_bytes;
 
-// Whether the rows of B lie so far apart that few sets of the first cache hold them all.
+// Whether the rows of B lie so far apart that few sets of the first cache hold them
+// all.
 template <typename T>
 SKB_INLINE bool fills_few_sets(Strided<const T> b) {
   return b.rows > 16 && b.row_stride * Index(sizeof(T)) % 2048 == 0;
@@ -167,7 +172,8 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
     const bool takes_packs = is_whole && c.col_stride == 1;
     if (is_pair) {
       constexpr int n_rows = n_bytes > 32 ? 12 : 6;
-      product_rows<n_bytes, n_rows, 2>(0, a, panel, beta, c.columns(j, count), takes_packs);
+      product_rows<n_bytes, n_rows, 2>(0, a, panel, beta, c.columns(j, count),
+                                       takes_packs);
     } else {
       product_rows<n_bytes, 8, 1>(0, a, panel, beta, c.columns(j, count), takes_packs);
     }

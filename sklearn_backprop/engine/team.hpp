@@ -1,6 +1,6 @@
-// A team of threads that walks through the same work side by side and meets now and
-// then. Threads of its own rather than OpenMP's: they live as long as one call, so that
-// a forked process inherits none, and every platform has them.
+// A team of threads: a leader, the thread that calls, and helpers, who wait for it to
+// share work out. Threads of its own rather than OpenMP's: they live as long as one
+// call, so that a forked process inherits none, and every platform has them.
 #pragma once
 
 #include <algorithm>
@@ -41,6 +41,21 @@ inline void pause_briefly() {
 #endif
 }
 
+// Waits until is_over(). Some microseconds of waiting are cheaper than to give the
+// processor away; beyond that another thread may need it, for instance the one waited
+// for.
+template <typename Condition>
+void wait_until(const Condition& is_over) {
+  constexpr int most_pauses = 60;
+  for (int n = 0; !is_over(); ++n) {
+    if (n < most_pauses) {
+      pause_briefly();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
+
 // Where all of a team wait for the last one.
 class Barrier {
  public:
@@ -52,7 +67,9 @@ class Barrier {
       n_waiting_.store(0, std::memory_order_relaxed);
       round_.store(round + 1, std::memory_order_release);
     } else {
-      wait_for_round_after(round);
+      wait_until([&] {
+        return round_.load(std::memory_order_acquire) != round || is_broken();
+      });
     }
     if (is_broken()) throw TeamStopped{};
   }
@@ -60,20 +77,6 @@ class Barrier {
   bool is_broken() const { return is_broken_.load(std::memory_order_acquire); }
 
  private:
-  // Some microseconds of waiting are cheaper than to give the processor away.
-  static constexpr int kSpins = 4000;
-
-  void wait_for_round_after(unsigned round) const {
-    for (int spin = 0; round_.load(std::memory_order_acquire) == round; ++spin) {
-      if (is_broken()) return;
-      if (spin < kSpins) {
-        pause_briefly();
-      } else {
-        std::this_thread::yield();
-      }
-    }
-  }
-
   const int size_;
   alignas(64) std::atomic<int> n_waiting_{0};
   alignas(64) std::atomic<unsigned> round_{0};
@@ -82,19 +85,19 @@ class Barrier {
 
 class Team;
 
-// One thread of a team, as its work sees it.
+// One share of the work, as the work sees it.
 class Member {
  public:
   Member(Team& team, int rank) : team_(&team), rank_(rank) {}
 
   int rank() const { return rank_; }
   int size() const;
+  // The share of the leader, which no helper does.
   bool is_first() const { return rank_ == 0; }
-  // Whether a team-mate has failed: what is done from now on is for nothing.
+  // Whether another share has failed: what is done from now on is for nothing.
   bool must_stop() const;
-  // Waits for all the others.
-  void meet();
-  // total (n) = the sum of what each member calls `mine` (n), in the order of ranks.
+  // total (n) = the sum of what each member calls `mine` (n), in the order of ranks;
+  // only where all shares are done at the same time.
   template <typename T>
   void add_up(const T* mine, Index n, T* total);
   // This member's stretch of n things.
@@ -112,36 +115,69 @@ class Team {
   explicit Team(int size)
       : size_(std::max(1, size)),
         barrier_(size_),
+        claims_(static_cast<std::size_t>(size_)),
         offered_(static_cast<std::size_t>(size_)),
-        failures_(static_cast<std::size_t>(size_)) {}
+        failures_(static_cast<std::size_t>(size_)) {
+    ask_for_room();
+    helpers_.reserve(static_cast<std::size_t>(size_ - 1));
+    try {
+      for (int rank = 1; rank < size_; ++rank) {
+        helpers_.emplace_back([this, rank] { help(rank); });
+      }
+    } catch (const std::system_error&) {  // no room for one more thread
+      dismiss();
+      throw std::bad_alloc();
+    }
+  }
+  ~Team() { dismiss(); }
+  Team(const Team&) = delete;
+  Team& operator=(const Team&) = delete;
 
   int size() const { return size_; }
 
-  // Calls work(member) on every thread. Of the exceptions that leave it, that of the
-  // lowest rank is thrown on.
+  // Calls work(member) once for every rank, and returns when all calls have. A thread
+  // that is done with its own share takes one that nobody has begun, so that a helper
+  // whom the system keeps waiting holds nobody up. Of the exceptions that leave the
+  // calls, that of the lowest rank is thrown on; then the team is done for.
   template <typename Work>
-  void run(const Work& work) {
-    ask_for_room();
-    std::vector<std::thread> threads;
-    threads.reserve(static_cast<std::size_t>(size_ - 1));
-    try {
-      for (int rank = 1; rank < size_; ++rank) {
-        threads.emplace_back([this, &work, rank] { work_as(rank, work); });
-      }
-      work_as(0, work);
-    } catch (const std::system_error&) {  // no room for one more thread
-      barrier_.break_up();
-      for (std::thread& thread : threads) thread.join();
-      throw std::bad_alloc();
-    }
-    for (std::thread& thread : threads) thread.join();
-    for (const std::exception_ptr& failure : failures_) {
-      if (failure) std::rethrow_exception(failure);
-    }
+  void share(const Work& work) {
+    share_out(work, false);
+  }
+  // The same with every share on a thread of its own, so that they may add up.
+  template <typename Work>
+  void share_side_by_side(const Work& work) {
+    share_out(work, true);
   }
 
  private:
   friend class Member;
+
+  // A phase in which somebody has begun that share; on a cache line of its own.
+  struct alignas(64) Claim {
+    std::atomic<unsigned> phase{0};
+  };
+
+  template <typename Work>
+  void share_out(const Work& work, bool side_by_side) {
+    if (size_ == 1) {
+      Member alone(*this, 0);
+      work(alone);
+      return;
+    }
+    work_ = &work;
+    call_ = [](const void* held, Member& member) {
+      (*static_cast<const Work*>(held))(member);
+    };
+    is_side_by_side_.store(side_by_side, std::memory_order_relaxed);
+    n_done_.store(0, std::memory_order_relaxed);
+    const unsigned phase = phase_.load(std::memory_order_relaxed) + 1;
+    claims_[0].phase.store(phase, std::memory_order_relaxed);
+    phase_.store(phase, std::memory_order_release);
+    do_share(0);
+    do_what_is_left(phase, 0);
+    wait_until([&] { return n_done_.load(std::memory_order_acquire) == size_; });
+    if (barrier_.is_broken()) throw_failure();
+  }
 
   // glibc ends a process whose new thread finds no room for what is its own: ask for
   // room first, which throws. One page is touched, or the compiler would not ask.
@@ -152,17 +188,62 @@ class Team {
     room[0] = 0;
   }
 
-  template <typename Work>
-  void work_as(int rank, const Work& work) {
+  void help(int rank) {
     make_room_for_exceptions();
+    for (unsigned seen = 0;;) {
+      unsigned phase = seen;
+      wait_until([&] {
+        phase = phase_.load(std::memory_order_acquire);
+        return phase != seen;
+      });
+      if (is_dismissed_.load(std::memory_order_acquire)) return;
+      seen = phase;
+      if (claim(rank, phase)) do_share(rank);
+      do_what_is_left(phase, rank);
+    }
+  }
+
+  // Does the shares that nobody has begun. The leader's is never among them: it is
+  // claimed before a phase begins.
+  void do_what_is_left(unsigned phase, int rank) {
+    if (is_side_by_side_.load(std::memory_order_relaxed)) return;
+    for (int k = 1; k < size_; ++k) {
+      const int other = (rank + k) % size_;
+      if (claim(other, phase)) do_share(other);
+    }
+  }
+
+  // Whether this thread is to do that share: it is the first to ask in this phase. The
+  // leader ends a phase when all shares are done, so that a claim that comes late
+  // fails.
+  bool claim(int rank, unsigned phase) {
+    unsigned before = phase - 1;
+    return claims_[static_cast<std::size_t>(rank)].phase.compare_exchange_strong(
+        before, phase, std::memory_order_acq_rel, std::memory_order_relaxed);
+  }
+
+  void do_share(int rank) {
     try {
       Member member(*this, rank);
-      work(member);
+      call_(work_, member);
     } catch (const TeamStopped&) {
     } catch (...) {
       failures_[static_cast<std::size_t>(rank)] = std::current_exception();
       barrier_.break_up();
     }
+    n_done_.fetch_add(1, std::memory_order_release);
+  }
+
+  void throw_failure() const {
+    for (const std::exception_ptr& failure : failures_) {
+      if (failure) std::rethrow_exception(failure);
+    }
+  }
+
+  void dismiss() {
+    is_dismissed_.store(true, std::memory_order_release);
+    phase_.fetch_add(1, std::memory_order_release);
+    for (std::thread& helper : helpers_) helper.join();
   }
 
   // Its stack, 8 MiB as a rule, and so much beside that glibc asks the system for it,
@@ -172,34 +253,37 @@ class Team {
 
   const int size_;
   Barrier barrier_;
-  std::vector<const void*> offered_;
+  std::vector<Claim> claims_;
+  std::vector<const void*> offered_;  // what members add up
   std::vector<std::exception_ptr> failures_;
+  // The phase's work. A helper reads it after a claim, when the phase cannot end.
+  const void* work_ = nullptr;
+  void (*call_)(const void*, Member&) = nullptr;
+  std::atomic<bool> is_side_by_side_{false};
+  std::atomic<bool> is_dismissed_{false};
+  alignas(64) std::atomic<unsigned> phase_{0};
+  alignas(64) std::atomic<int> n_done_{0};
+  std::vector<std::thread> helpers_;
 };
 
 inline int Member::size() const { return team_->size(); }
 
 inline bool Member::must_stop() const { return team_->barrier_.is_broken(); }
 
-inline void Member::meet() {
-  if (size() > 1) team_->barrier_.wait();
-}
-
 template <typename T>
 void Member::add_up(const T* mine, Index n, T* total) {
+  if (size() == 1) {
+    std::copy_n(mine, n, total);
+    return;
+  }
   team_->offered_[static_cast<std::size_t>(rank_)] = mine;
-  meet();
+  team_->barrier_.wait();
   std::copy_n(static_cast<const T*>(team_->offered_[0]), n, total);
   for (std::size_t rank = 1; rank < team_->offered_.size(); ++rank) {
     const T* part = static_cast<const T*>(team_->offered_[rank]);
     for (Index i = 0; i < n; ++i) total[i] += part[i];
   }
-  meet();
-}
-
-// Calls work(member) on a team of `size` threads.
-template <typename Work>
-void run_team(int size, const Work& work) {
-  Team(size).run(work);
+  team_->barrier_.wait();
 }
 
 }  // namespace sklearn_backprop

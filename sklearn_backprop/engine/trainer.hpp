@@ -48,9 +48,8 @@ struct EpochResult {
   std::size_t record_width = 0;
 };
 
-// Threads for a step on so many rows: small steps stay on one thread, for meeting a
-// team-mate three times costs some microseconds on an idle machine, and more on a busy
-// one.
+// Threads for a step on so many rows: small steps stay on one thread, for sharing out
+// three times costs some microseconds on an idle machine, and more on a busy one.
 template <typename T>
 int team_size_for(const Network<T>& network, Index n_rows, int n_threads) {
   constexpr double products_per_thread = 2e6;
@@ -88,13 +87,9 @@ class Trainer {
     Pass<T> pass =
         training_pass(theta, running, constants, settings.seed, state_.t + 1);
     pass.first_row = first_row;
-    GradientMeasures measures;
-    run_team(size, [&](Member& member) {
-      const GradientMeasures& all = gradient.compute(
-          member, pass, data, rows, settings.weighing, nullptr, between);
-      if (member.is_first()) measures = all;
-    });
-    return measures;
+    Team team(size);
+    return gradient.compute(team, pass, data, rows, settings.weighing, no_probe<T>,
+                            between);
   }
 
   // Takes the step that `gradient()` asks for.
@@ -120,40 +115,25 @@ class Trainer {
     steps_.resize(static_cast<std::size_t>(gradient.team_size()));
     Recorder<T> recorder(settings.record, *network_, gradient.team_size());
     EpochResult result;
-    Selection failed;
-    double objective = 0;
-    const std::int64_t t_before = state_.t;
-    run_team(gradient.team_size(), [&](Member& member) {
-      std::int64_t t = t_before;
-      for (Index begin = 0; begin < rows.count; begin += settings.batch_size) {
-        const Selection batch =
-            rows.part(begin, std::min(settings.batch_size, rows.count - begin));
-        if (data.weight != nullptr && !(weight_of(data, batch) > 0)) continue;
-        if (member.is_first()) between();
-        const Pass<T> pass =
-            training_pass(theta, running, constants, settings.seed, ++t);
-        const GradientMeasures& measures =
-            gradient.compute(member, pass, data, batch, settings.weighing,
-                             recorder.probe(member.rank()), between);
-        if (!measures.is_finite()) {
-          if (member.is_first()) {
-            failed = batch;
-            objective = measures.objective;
-          }
-          return;
-        }
-        step(member, t, measures, settings.step, recorder.is_on(), theta);
-        if (!member.is_first()) continue;
-        state_.t = t;
-        if (recorder.is_on()) record(measures, recorder);
-        result.loss += measures.objective * double(batch.count) / double(rows.count);
-        ++result.n_steps;
-      }
-    });
-    if (failed.count > 0) {
+    Team team(gradient.team_size());
+    for (Index begin = 0; begin < rows.count; begin += settings.batch_size) {
+      const Selection batch =
+          rows.part(begin, std::min(settings.batch_size, rows.count - begin));
+      if (data.weight != nullptr && !(weight_of(data, batch) > 0)) continue;
+      between();
       const Pass<T> pass =
-          training_pass(theta, nullptr, constants, settings.seed, state_.t + 1);
-      result.divergence = find_divergence(pass, data, failed, objective);
+          training_pass(theta, running, constants, settings.seed, state_.t + 1);
+      const GradientMeasures& measures = gradient.compute(
+          team, pass, data, batch, settings.weighing,
+          [&](int rank) { return recorder.probe(rank); }, between);
+      if (!measures.is_finite()) {
+        result.divergence = find_divergence(pass, data, batch, measures.objective);
+        break;
+      }
+      step(team, measures, settings.step, recorder.is_on(), theta);
+      if (recorder.is_on()) record(measures, recorder);
+      result.loss += measures.objective * double(batch.count) / double(rows.count);
+      ++result.n_steps;
     }
     result.records = recorder.finish();
     result.record_width = recorder.width();
@@ -191,15 +171,18 @@ class Trainer {
     return pass;
   }
 
-  // By every member on its slice of theta; ends when all have stepped.
-  void step(Member& member, std::int64_t t, const GradientMeasures& measures,
-            const StepSettings& settings, bool measures_it, T* theta) {
-    OwnStep& own = steps_[static_cast<std::size_t>(member.rank())];
-    const auto [begin, end] = slice_of(member, network_->n_parameters());
-    own.was_clipped =
-        step_on(begin, end, t, settings, std::sqrt(measures.squares), theta);
-    if (measures_it) measure_step(begin, end, theta, own);
-    member.meet();
+  // Every member steps on its slice of theta.
+  void step(Team& team, const GradientMeasures& measures, const StepSettings& settings,
+            bool measures_it, T* theta) {
+    const std::int64_t t = state_.t + 1;
+    const double norm = std::sqrt(measures.squares);
+    team.share([&](const Member& member) {
+      OwnStep& own = steps_[static_cast<std::size_t>(member.rank())];
+      const auto [begin, end] = slice_of(member, network_->n_parameters());
+      own.was_clipped = step_on(begin, end, t, settings, norm, theta);
+      if (measures_it) measure_step(begin, end, theta, own);
+    });
+    state_.t = t;
   }
 
   // Clips and steps on [begin, end) of theta; tells whether it clipped.
@@ -243,14 +226,15 @@ class Trainer {
   // down, at the gradient that the step left.
   Divergence find_divergence(Pass<T> pass, const Data<T>& data, Selection batch,
                              double objective) {
+    Team team(1);
     TeamGradient<T> alone(*network_, batch.count, 1);
     DivergenceProbe<T> probe;
     auto nothing = [] {};
     std::vector<T> gradient(gradient_.size());
     pass.gradient = gradient.data();
-    run_team(1, [&](Member& member) {
-      alone.compute(member, pass, data, batch, Weighing{}, &probe, nothing);
-    });
+    pass.new_running = nullptr;
+    alone.compute(
+        team, pass, data, batch, Weighing{}, [&](int) { return &probe; }, nothing);
     if (probe.number() >= 0) return {"activation", probe.number(), -1};
     if (!std::isfinite(objective)) return {"loss", -1, -1};
     const auto& rows = network_->table().rows();
