@@ -75,7 +75,7 @@ class Network {
 
   // Rows that pass at once: few enough for the workspace to stay in the cache.
   Index rows_at_once() const {
-    constexpr Index elements = Index(1) << 20;
+    constexpr Index elements = Index(1) << 17;
     return std::max<Index>(256, elements / std::max<Index>(1, layout_.per_row()));
   }
   Workspace<T> make_workspace(Index max_rows) const {
