@@ -1,6 +1,8 @@
-"""Networks: microseconds per mini-batch step beside scikit-learn and PyTorch."""
+"""Networks: microseconds per mini-batch step beside scikit-learn, PyTorch and JAX."""
 
 import argparse
+import importlib.util
+import os
 import statistics
 import time
 import warnings
@@ -182,6 +184,88 @@ class Torch:
         return 0.5 * torch.nn.functional.mse_loss(output[:, 0], y)
 
 
+class Jax:
+    """The whole epoch compiled: `lax.scan` over the mini-batches, adam by hand."""
+
+    def __init__(self, job: Job, weights):
+        import jax
+
+        self.job, self.jax = job, jax
+        n_layers = len(job.hidden) + 1
+        self.start = [
+            tuple(jax.numpy.asarray(w, "float32") for w in pair)
+            for pair in zip(weights[:n_layers], weights[n_layers:], strict=True)
+        ]
+        X, y = job.table(np.float32)
+        self.whole, self.rest = self._batches(X, y)
+        self.epoch = jax.jit(self._epoch)
+        self.loss = float("nan")
+        self.prepare()
+        self.epoch(self.state)  # compile
+
+    def _batches(self, X, y):
+        """Whole mini-batches (n, batch, ...), and the shorter last one, if any."""
+        size = self.job.batch_size
+        n = len(X) // size * size
+        y = y.astype(np.int32) if self.job.is_classification else y
+        whole = (X[:n].reshape(-1, size, X.shape[1]), y[:n].reshape(-1, size))
+        rest = [(X[n:], y[n:])] if n < len(X) else []
+        return self.jax.device_put((whole, rest))
+
+    def prepare(self) -> None:
+        """Start from the given weights."""
+        zeros = self.jax.tree.map(self.jax.numpy.zeros_like, self.start)
+        self.state = (self.start, zeros, zeros, self.jax.numpy.float32(0))
+
+    def train(self) -> None:
+        """Train for all epochs."""
+        for _ in range(self.job.n_epochs):
+            self.state, total = self.epoch(self.state)
+        self.loss = float(total) / (self.job.n_rows or 1797)
+
+    def _epoch(self, state):
+        state, losses = self.jax.lax.scan(self._step, state, self.whole)
+        total = losses.sum()
+        for batch in self.rest:
+            state, loss = self._step(state, batch)
+            total += loss
+        return state, total
+
+    def _step(self, state, batch):
+        np_, tree = self.jax.numpy, self.jax.tree
+        theta, a, b, t = state
+        loss, gradient = self.jax.value_and_grad(self._loss)(theta, *batch)
+        t = t + 1
+        a = tree.map(lambda m, g: 0.9 * m + 0.1 * g, a, gradient)
+        b = tree.map(lambda m, g: 0.999 * m + 0.001 * g * g, b, gradient)
+        rate = 1e-3 * np_.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        theta = tree.map(
+            lambda w, m, v: w - rate * m / (np_.sqrt(v) + 1e-8), theta, a, b
+        )
+        return (theta, a, b, t), loss * len(batch[0])
+
+    def _loss(self, theta, x, y):
+        for W, c in theta[:-1]:
+            x = self.jax.nn.relu(x @ W + c)
+        W, c = theta[-1]
+        output = x @ W + c
+        if not self.job.is_classification:
+            return 0.5 * ((output[:, 0] - y) ** 2).mean()
+        logs = self.jax.nn.log_softmax(output)
+        return -logs[self.jax.numpy.arange(len(y)), y].mean()
+
+
+def can_use_jax(jobs: int) -> bool:
+    """Whether JAX is installed; it reads its number of threads when it is imported."""
+    if importlib.util.find_spec("jax") is None:
+        return False
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    if jobs == 1:
+        flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        os.environ["XLA_FLAGS"] = flags
+    return True
+
+
 def starting_weights(job: Job) -> list[np.ndarray]:
     """Weight matrices, then biases, that all contestants start from (He, 2015)."""
     rng = np.random.default_rng(0)
@@ -193,10 +277,10 @@ def starting_weights(job: Job) -> list[np.ndarray]:
     ]
 
 
-def contestants(job: Job) -> dict[str, Contestant | Torch]:
+def contestants(job: Job, jobs: int) -> dict[str, Contestant | Torch | Jax]:
     """All that train on one job."""
     weights = starting_weights(job)
-    entrants: dict[str, Contestant | Torch] = {}
+    entrants: dict[str, Contestant | Torch | Jax] = {}
     for dtype in (np.float32, np.float64):
         name = dtype.__name__
         silent = Contestant(job, OURS, dtype, weights, track_gradients=None)
@@ -205,6 +289,8 @@ def contestants(job: Job) -> dict[str, Contestant | Torch]:
         entrants[f"scikit-learn {name}"] = Contestant(job, THEIRS, dtype, weights)
     if torch is not None:
         entrants["PyTorch float32"] = Torch(job, weights)
+    if can_use_jax(jobs):
+        entrants["JAX float32"] = Jax(job, weights)
     return entrants
 
 
@@ -215,7 +301,7 @@ def measure_job(
     job: Job, options: argparse.Namespace
 ) -> dict[str, tuple[Measured, float]]:
     """Seconds of all rounds and final loss of every contestant."""
-    entrants = contestants(job)
+    entrants = contestants(job, options.jobs)
 
     def round_of(entrant) -> Callable[[], float]:
         def run():

@@ -2,8 +2,9 @@
 
 ``python benchmarks/speed.py linear`` fits the same tables with every solver of linear
 regression, ``python benchmarks/speed.py network`` trains the same networks with this
-package, scikit-learn and, where it is installed, PyTorch. How to read what they print
-is told in ``benchmarks/README.md``.
+package, scikit-learn and, where they are installed, PyTorch and JAX, ``threads``
+compares one thread with several, and ``search`` the ways to search a grid. How to read
+what they print is told in ``benchmarks/README.md``.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import scipy
 import sklearn
 from linear import LINEAR_SHAPES, run_linear
 from network import JOBS, run_network
+from search import run_search
 from threads import SUBJECTS, run_threads
 
 
@@ -81,6 +83,11 @@ def parse_arguments() -> argparse.Namespace:
         help="precisions (default: both)",
     )
     threads.set_defaults(run=run_threads)
+    search = subjects.add_parser("search", parents=[common], help=run_search.__doc__)
+    search.add_argument(
+        "--epochs", type=int, default=50, help="of every fit (default: 50)"
+    )
+    search.set_defaults(run=run_search)
     return parser.parse_args()
 
 

@@ -93,7 +93,8 @@ def run_threads(options: argparse.Namespace) -> None:
     teams = [1, *(n for n in options.teams if 1 < n <= options.jobs)]
     for dtype in map(np.dtype, options.dtypes):
         print(f"\n{dtype.name}: times as fast as one thread, median of the rounds")
-        print(f"{'':<28}{'1: ms':>10}" + "".join(f"{n:>8}" for n in teams[1:]))
+        head = "".join(f"{n:>8}" for n in teams[1:])
+        print(f"{'':<28}{'1: ms':>10}{head}{'serial':>9}{'16 by it':>10}")
         for name in options.subjects:
             seconds = measure(SUBJECTS[name], dtype, teams, options)
             print_gains(name, seconds)
@@ -118,13 +119,21 @@ def measure(subject, dtype, teams, options) -> dict[int, list[float]]:
 
 
 def print_gains(name: str, seconds: dict[int, list[float]]) -> None:
-    """Print how much faster each team is, round by round, in the median."""
+    """Print how much faster each team is, round by round, in the median.
+
+    Then the share of the work that the largest team's gain leaves serial, and what
+    that means for 16 threads (Amdahl, 1967).
+    """
     alone = seconds.pop(1)
-    gains = [
-        statistics.median(a / t for a, t in zip(alone, team, strict=False))
-        for team in seconds.values()
-    ]
+    gains = {
+        n: statistics.median(a / t for a, t in zip(alone, team, strict=False))
+        for n, team in seconds.items()
+    }
+    n, gain = max(gains.items())
+    serial = max(0.0, (n / gain - 1) / (n - 1))
     print(
-        f"{name:<28}{min(alone) * 1e3:10.1f}" + "".join(f"{g:8.2f}" for g in gains),
+        f"{name:<28}{min(alone) * 1e3:10.1f}"
+        + "".join(f"{g:8.2f}" for g in gains.values())
+        + f"{100 * serial:8.1f}%{1 / (serial + (1 - serial) / 16):10.1f}",
         flush=True,
     )

@@ -9,6 +9,7 @@ import threading
 from functools import cache
 from typing import Any
 
+from joblib.parallel import get_active_backend
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import ThreadpoolController
 
@@ -38,9 +39,19 @@ _fork = _Fork()
 def allowed_threads() -> int:
     """Threads that OMP_NUM_THREADS, threadpoolctl and the machine allow.
 
-    One in a forked process.
+    One in a forked process, and one in a thread of joblib's, which has a team of its
+    own; its processes come with OMP_NUM_THREADS set.
     """
-    return 1 if _fork.is_child else _openmp_effective_n_threads()
+    if _fork.is_child or _is_thread_of_joblib():
+        return 1
+    return _openmp_effective_n_threads()
+
+
+def _is_thread_of_joblib() -> bool:
+    """Tell whether joblib's backend "threading" runs this."""
+    if threading.current_thread() is threading.main_thread():
+        return False
+    return (get_active_backend()[0].nesting_level or 0) > 0
 
 
 @cache

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from abc import ABC, abstractmethod
+from functools import reduce
 from numbers import Integral, Real
 from typing import Any
 
@@ -538,8 +539,7 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
     # --- what diagnosis reads besides the history
     def _note_feature_scale(self, X, fresh) -> None:
         """Keep the largest magnitude of each feature (p,) of all rows since `fresh`."""
-        smallest, largest = min_max_axis(X, axis=0) if issparse(X) else _range(X)
-        scale = np.maximum(-smallest, largest)
+        scale = _largest_magnitudes(X)
         seen = None if fresh else getattr(self, "feature_scale_", None)
         self.feature_scale_ = scale if seen is None else np.maximum(scale, seen)
 
@@ -638,8 +638,14 @@ class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimato
         return tags
 
 
-def _range(X):
-    return X.min(axis=0), X.max(axis=0)
+def _largest_magnitudes(X) -> np.ndarray:
+    """Largest magnitude of each column (p,), by blocks that stay in the cache."""
+    if issparse(X):
+        smallest, largest = min_max_axis(X, axis=0)
+        return np.maximum(-smallest, largest)
+    rows = max(1, 2**16 // X.shape[1])
+    blocks = (np.abs(X[i : i + rows]).max(axis=0) for i in range(0, len(X), rows))
+    return reduce(np.maximum, blocks)
 
 
 def _refuse_another_shape(there: Architecture, wanted: Architecture) -> None:
