@@ -291,7 +291,7 @@ class _Network(Generic[_T]):
         """
 
     def predictions(self, raw: _Array[_T]) -> _Array[_T]:
-        """Predictions (n, K) of raw outputs (n, n_members K): the link, and the mean."""
+        """Predictions (n, K) that raw outputs (n, n_members K) mean."""
 
     def row_losses(self, raw: _Array[_T], Y: _Array[_T]) -> _Array[_T]:
         """Loss (n,) of each row, from raw outputs (n, n_members K)."""
