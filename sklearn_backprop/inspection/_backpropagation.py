@@ -78,7 +78,7 @@ class Backpropagation:
         -------
         check : GradientCheck
             Its `worst` is the largest relative error: some 1e-10 in float64 and 1e-6 in
-            float32. Only at a kink, such as z = 0 of a relu, do the two differ.
+            float32.
         """
         rng = check_random_state(random_state)
         with single_threaded_blas:

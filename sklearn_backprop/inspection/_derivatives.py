@@ -168,9 +168,10 @@ def _network_gradients(estimator, X) -> np.ndarray:
 
 def _behind_transformers(estimator, X):
     """The last step, fitted, and what it reads."""
+    last = fitted_last_step(estimator)
     if isinstance(estimator, Pipeline) and len(estimator) > 1:
         X = estimator[:-1].transform(X)
-    return fitted_last_step(estimator), X
+    return last, X
 
 
 def _no_layers(estimator, caller: str) -> ValueError:

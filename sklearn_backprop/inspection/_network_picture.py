@@ -112,23 +112,23 @@ class NetworkPicture:
         )
         self.ax.add_collection(edges)
         if self.has_numbers:
-            self._write_numbers(x, starts, ends, gradient[i, j])
+            self._write_numbers(x, before, behind, gradient)
         return edges
 
-    def _write_numbers(self, x: int, starts, ends, gradients) -> None:
-        """Write gradients on lines, the largest first, each far from the others."""
+    def _write_numbers(self, x: int, before: _Column, behind: _Column, gradient):
+        """Write gradients on lines, those from one unit above each other."""
         taken: list[np.ndarray] = []
         unit = np.array([self.gap, self.height]) / LABEL
-        for start, end, gradient in zip(
-            starts[::-1], ends[::-1], gradients[::-1], strict=True
-        ):
-            t = np.linspace(0.2, 0.8, 25)
+        t = np.linspace(0.2, 0.8, 61)
+        for i, j in np.ndindex(gradient.shape):
+            start, end = before.heights[i], behind.heights[j]
+            wanted = 0.27 + 0.46 * (i + 0.5) / before.n_units
             candidates = np.column_stack([x + t, start + t * (end - start)])
-            place = candidates[_farthest(candidates * unit, taken)]
+            place = candidates[_place_apart(candidates * unit, taken, t - wanted)]
             taken.append(place * unit)
             self.ax.text(
                 *place,
-                self.gradient_colours.written(gradient),
+                self.gradient_colours.written(gradient[i, j]),
                 fontsize=7,
                 ha="center",
                 va="center",
@@ -250,8 +250,9 @@ class NetworkPicture:
     def draw_colorbars(self) -> list:
         """Explain the colours of units, and those of lines and rings."""
         label = "dJ/dW, dJ/db"
-        if self.has_numbers:
-            label += f"\nnumbers: $10^{{{self.gradient_colours.power}}}$"
+        power = self.gradient_colours.power
+        if self.has_numbers and power != 0:
+            label += f"\n(numbers: $\\times 10^{{{power}}}$)"
         values = self._draw_colorbar(0.55, self.value_colours, "activation")
         gradients = self._draw_colorbar(0.0, self.gradient_colours, label)
         gradients.set_ticks(self.gradient_colours.ticks(), minor=False)
@@ -342,16 +343,16 @@ def _size_in_points(ax) -> np.ndarray:
     return POINTS * inches * [0.9, 0.95]
 
 
-def _farthest(candidates, taken: list) -> int:
-    """Say which candidate (n, 2) is farthest from all that is taken; first the middle.
+def _place_apart(candidates, taken: list, aside) -> int:
+    """Say which candidate (n, 2) is near its wanted place and meets nothing taken.
 
-    Far is what is far in either direction: labels are boxes.
+    In units of the boxes that stand there: what is 1 apart in one direction is free.
     """
-    middle = -1e-3 * np.abs(np.arange(len(candidates)) - len(candidates) / 2)
-    if not taken:
-        return int(np.argmax(middle))
-    apart = np.abs(candidates[:, None] - np.array(taken)[None]).max(axis=2).min(axis=1)
-    return int(np.argmax(np.minimum(apart, 1.5) + middle))
+    apart = np.full(len(candidates), 1.1)
+    if taken:
+        distances = np.abs(candidates[:, None] - np.array(taken)[None]).max(axis=2)
+        apart = np.minimum(apart, distances.min(axis=1))
+    return int(np.argmax(apart - 0.1 * np.abs(aside)))
 
 
 def _short(value: float) -> str:
