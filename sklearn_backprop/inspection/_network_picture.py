@@ -103,7 +103,7 @@ class NetworkPicture:
         starts, ends = before.heights[i], behind.heights[j]
         columns = np.broadcast_to([x, x + 1.0], (len(i), 2))
         edges = LineCollection(
-            np.stack([columns, np.column_stack([starts, ends])], axis=2),
+            list(np.stack([columns, np.column_stack([starts, ends])], axis=2)),
             array=gradient[i, j],
             cmap=self.gradient_colours.cmap,
             norm=self.gradient_colours.norm,

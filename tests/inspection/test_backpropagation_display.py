@@ -195,7 +195,7 @@ def test_blocks_have_arcs(residual):
 
 def test_names_of_features_and_classes():
     iris = load_iris(as_frame=True)
-    kinds = np.array(["setosa kind", "versicolor one", "virginica"])
+    kinds = np.array(["the setosa one", "versicolor one", "virginica"])
     names = kinds[iris.target]
     net = BackpropMLPClassifier((4,), max_iter=20, random_state=0).fit(iris.data, names)
     display = BackpropagationDisplay.from_estimator(net, iris.data, names)
