@@ -2,5 +2,6 @@
 
 from ._onnx import to_onnx
 from ._skl2onnx import register_converters
+from ._sklearn_mlp import from_sklearn, to_sklearn
 
-__all__ = ["register_converters", "to_onnx"]
+__all__ = ["from_sklearn", "register_converters", "to_onnx", "to_sklearn"]
