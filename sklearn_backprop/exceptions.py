@@ -69,12 +69,13 @@ class InconsistentVersionWarning(_OfScikitLearn):
     Examples
     --------
     >>> from sklearn_backprop.exceptions import InconsistentVersionWarning
-    >>> print(InconsistentVersionWarning(
+    >>> warning = InconsistentVersionWarning(
     ...     estimator_name="GDLinearRegression",
     ...     current_version="0.2.0",
     ...     original_version="0.1.0",
-    ... ))
-    This GDLinearRegression was stored by sklearn-backprop 0.1.0 and is read by 0.2.0...
+    ... )
+    >>> print(str(warning)[:81])
+    This GDLinearRegression was stored by sklearn-backprop 0.1.0 and is read by 0.2.0
     """
 
     def __init__(self, *, estimator_name, current_version, original_version):
