@@ -179,8 +179,9 @@ def test_all_fitted_attributes_come_back(settings):
 
 
 def test_what_comes_over_can_be_used_as_if_it_were_fitted_here():
-    net = from_sklearn(fit(LABELS, early_stopping=True))
-    assert diagnose(net)
+    net = from_sklearn(fit(LABELS, early_stopping=True, max_iter=40))
+    assert len(net.validation_loss_curve_) == len(net.loss_curve_)
+    assert "over_fitting" not in {finding.kind for finding in diagnose(net)}
     assert backpropagate(net, X, LABELS).check().worst < 1e-7
     again = pickle.loads(pickle.dumps(net))
     assert_array_equal(again.predict_proba(X), net.predict_proba(X))
