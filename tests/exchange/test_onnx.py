@@ -112,8 +112,12 @@ def test_all_that_the_engine_knows_can_be_written():
 def test_labels_and_probabilities(y, dtype, loss):
     net = fit_classifier(y, dtype, loss=loss)
     rows = X.astype(dtype)
-    outputs = run(to_onnx(net), rows)
+    model = to_onnx(net)
+    outputs = run(model, rows)
     assert list(outputs) == ["label", "probabilities"]
+    for output in model.graph.output:
+        promised = [size.dim_value for size in output.type.tensor_type.shape.dim]
+        assert promised[1:] == list(outputs[output.name].shape[1:])
     assert_same(outputs["probabilities"], net.predict_proba(rows), TOLERANCE[dtype])
     predicted = net.predict(rows)
     assert outputs["label"].shape == predicted.shape

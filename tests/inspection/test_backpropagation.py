@@ -279,6 +279,14 @@ def test_rows_of_weight_two_count_twice():
         assert_allclose(one.dJ_dW, other.dJ_dW, rtol=1e-9, atol=1e-12)
 
 
+def test_the_unit_of_weights_does_not_matter_but_to_the_penalty():
+    net = fit(Y)
+    small, large = (backpropagate(net, X, Y, w) for w in (WEIGHT, 1000 * WEIGHT))
+    assert_allclose(large.loss, small.loss)
+    assert_allclose(large.penalty, small.penalty / 1000)
+    assert large.check().worst < 1e-7
+
+
 @pytest.mark.parametrize("residual", [None, "add", "concat"])
 def test_sparse_rows_give_the_same(residual):
     table = np.where(np.abs(X) > 0.5, X, 0.0)
