@@ -104,7 +104,7 @@ def _layers(network, X, trace, predictions) -> Iterator[LayerPass]:
     passed = list(_passed(network.architecture.layers, iter(trace["layers"]), X))
     for name, rows in _parameters_by_layer(network.architecture).items():
         mine = [one for one in passed if one.spec["layer"] == rows[0].layer]
-        dense = next(one for one in mine if "W" in one.spec)
+        dense = next((one for one in mine if "W" in one.spec), mine[0])
         activation = [one for one in mine if one.spec["kind"] == "activation"]
         if activation:
             function, a = activation[-1].spec["name"], activation[-1].record["output"]

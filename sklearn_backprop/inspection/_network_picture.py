@@ -89,15 +89,13 @@ class NetworkPicture:
         """Draw the weights between columns, the weakest gradient first."""
         places = zip(self.layers, pairwise(self.columns), strict=True)
         return [
-            self._draw_matrix(x, before, behind, layer.dJ_dW)
+            self._draw_matrix(x, before, behind, _matrix_between(before, behind, layer))
             for x, (layer, (before, behind)) in enumerate(places)
         ]
 
     def _draw_matrix(self, x: int, before: _Column, behind: _Column, gradient):
         from matplotlib.collections import LineCollection
 
-        # Of what a dense block joins, the last is what the layer before gave.
-        gradient = gradient[-before.n_units :]
         strongest = np.argsort(np.abs(gradient), axis=None)[-MOST_EDGES:]
         i, j = np.unravel_index(strongest, gradient.shape)
         starts, ends = before.heights[i], behind.heights[j]
@@ -244,7 +242,7 @@ class NetworkPicture:
         if step > 1:
             return
         for x, layer in enumerate(self.layers):
-            norm = f"|dJ/dW|\n{np.linalg.norm(layer.dJ_dW):.2g}"
+            norm = f"|dJ/dW|\n{np.linalg.norm(layer.gradients.get('W', 0.0)):.2g}"
             self.ax.text(x + 0.5, -0.04, norm, fontsize=7, color=GREY, **style)
 
     def draw_colorbars(self) -> list:
@@ -320,6 +318,18 @@ class _GradientColours:
         """Zero, and the largest two powers of ten on each side."""
         powers = [10.0**self.power, 10.0 ** (self.power - 1)]
         return [*(-power for power in powers), 0.0, *powers[::-1]]
+
+
+def _matrix_between(before: _Column, behind: _Column, layer) -> np.ndarray:
+    """Gradients (n_before, n_behind) of the weights between units of two columns.
+
+    Of what a dense block joins, the last is what the layer before gave. Where weights
+    are no matrix from unit to unit, there are none to draw.
+    """
+    gradient = layer.gradients.get("W", np.zeros((0, 0)))[-before.n_units :]
+    if gradient.shape == (before.n_units, behind.n_units):
+        return gradient
+    return np.zeros((0, behind.n_units))
 
 
 def _columns(passed: Backpropagation, input_names, output_names) -> list[_Column]:

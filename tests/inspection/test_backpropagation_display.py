@@ -3,6 +3,7 @@
 import builtins
 import inspect
 import pickle
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -190,6 +191,16 @@ def test_blocks_have_arcs(residual):
     last = display.passed.layers[-1].dJ_dW[-4:]
     drawn = display.edges_[-1].get_array()
     np.testing.assert_array_equal(np.sort(drawn), np.sort(last, axis=None))
+    check_legible(display.figure_)
+
+
+def test_weights_that_do_not_lead_from_unit_to_unit_are_not_drawn(small):
+    """As those of layers to come, which hold other arrays."""
+    passed = backpropagate(small, X, Y)
+    odd = replace(passed.layers[0], gradients={"W": np.ones((3, 8)), "U": np.ones(4)})
+    passed.layers[0] = odd
+    display = BackpropagationDisplay(passed=passed).plot()
+    assert [len(edges.get_segments()) for edges in display.edges_] == [0, 8]
     check_legible(display.figure_)
 
 
