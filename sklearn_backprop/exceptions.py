@@ -1,8 +1,13 @@
 """Errors and warnings of this package."""
 
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import InconsistentVersionWarning as _OfScikitLearn
 
-__all__ = ["DivergenceError", "VanishedTrainingWarning"]
+__all__ = [
+    "DivergenceError",
+    "InconsistentVersionWarning",
+    "VanishedTrainingWarning",
+]
 
 
 class DivergenceError(ValueError):
@@ -42,3 +47,51 @@ class VanishedTrainingWarning(ConvergenceWarning):
     >>> issubclass(VanishedTrainingWarning, ConvergenceWarning)
     True
     """
+
+
+class InconsistentVersionWarning(_OfScikitLearn):
+    """A stored estimator is read by another version of this package.
+
+    It is one of scikit-learn's warnings of that name, so that a filter for those takes
+    it, too. Models of earlier releases are read as they were; fit them again, or store
+    them again with the version that serves them, to be rid of it. Models of later
+    releases may hold what this one does not know.
+
+    Parameters
+    ----------
+    estimator_name : str
+        Class of the estimator.
+    current_version : str
+        Version of this package that reads it.
+    original_version : str
+        Version that wrote it.
+
+    Examples
+    --------
+    >>> from sklearn_backprop.exceptions import InconsistentVersionWarning
+    >>> warning = InconsistentVersionWarning(
+    ...     estimator_name="GDLinearRegression",
+    ...     current_version="0.2.0",
+    ...     original_version="0.1.0",
+    ... )
+    >>> print(str(warning)[:81])
+    This GDLinearRegression was stored by sklearn-backprop 0.1.0 and is read by 0.2.0
+    """
+
+    def __init__(self, *, estimator_name, current_version, original_version):
+        super().__init__(
+            estimator_name=estimator_name,
+            current_sklearn_version=current_version,
+            original_sklearn_version=original_version,
+        )
+        self.current_version = current_version
+        self.original_version = original_version
+
+    def __str__(self):
+        """Say what was read, and what to do."""
+        return (
+            f"This {self.estimator_name} was stored by sklearn-backprop "
+            f"{self.original_version} and is read by {self.current_version}. Compare "
+            "its predictions with those that it gave, then store it again with this "
+            "version, or fit it anew."
+        )

@@ -18,7 +18,7 @@ def test_run_time_dependencies_are_three():
 
 def test_extras_promised_in_the_documentation_exist():
     extras = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra")
-    assert {"plot", "progress", "test", "lint"} <= set(extras)
+    assert {"plot", "progress", "onnx", "skops", "test", "lint"} <= set(extras)
 
 
 def test_types_are_installed():
@@ -41,10 +41,15 @@ def test_no_sources_are_installed():
     assert "tests" not in top_level
 
 
-@pytest.mark.parametrize("optional", ["matplotlib", "rich"])
+@pytest.mark.parametrize(
+    "optional", ["matplotlib", "rich", "onnx", "skl2onnx", "skops"]
+)
 def test_import_needs_no_optional_dependency(optional, tmp_path):
     # Hidden rather than looked for: scikit-learn itself imports rich where it can.
-    code = f"import sys; sys.modules[{optional!r}] = None; import sklearn_backprop"
+    code = (
+        f"import sys; sys.modules[{optional!r}] = None; "
+        "import sklearn_backprop.inspection, sklearn_backprop.exchange"
+    )
     subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True)
 
 

@@ -22,6 +22,9 @@ def load_blas(capsules: dict[str, Any]) -> None:
 def activation_names() -> list[str]:
     """Names that an activation layer accepts."""
 
+def layer_kinds() -> list[str]:
+    """Values of "kind" that a layer accepts."""
+
 def loss_links() -> list[tuple[str, str]]:
     """Pairs (loss, link) that a network accepts."""
 
@@ -188,6 +191,7 @@ class LayerTrace(TypedDict, Generic[_T]):
 
     number: int
     output: _Array[_T] | None  # (n, width)
+    output_gradient: _Array[_T] | None  # dJ/dy (n, width)
     input_gradient: _Array[_T] | None  # dJ/dx (n, n_in)
 
 class Trace(TypedDict, Generic[_T]):
@@ -195,6 +199,7 @@ class Trace(TypedDict, Generic[_T]):
 
     value: float
     gradient: _Array[_T]
+    input_gradient: _Array[_T]  # dJ/dX (n, p)
     layers: list[LayerTrace[_T]]
 
 # ---- Networks ---------------------------------------------------------------------
@@ -271,6 +276,25 @@ class _Network(Generic[_T]):
         n_threads: int = 1,
     ) -> _Array[_T]:
         """Outputs (n, n_members K) before the link, otherwise as `predict`."""
+
+    def prediction_gradients(
+        self,
+        theta: _Array[_T],
+        running: _Array[_T],
+        X: _Data[_T],
+        *,
+        constants: _Array[_T] | None = None,
+    ) -> _Array[_T]:
+        """Derivatives (n, K, p) of each row's predictions in it, in prediction mode.
+
+        On one thread; looks for signals as `predict` does.
+        """
+
+    def predictions(self, raw: _Array[_T]) -> _Array[_T]:
+        """Predictions (n, K) that raw outputs (n, n_members K) mean."""
+
+    def row_losses(self, raw: _Array[_T], Y: _Array[_T]) -> _Array[_T]:
+        """Loss (n,) of each row, from raw outputs (n, n_members K)."""
 
     def loss(
         self,

@@ -142,6 +142,9 @@ class TeamGradient {
       if (begin > first && member.is_first()) between();
       const Index n = std::min(rows_at_once_, last - begin);
       mine.first_row = pass.first_row + begin;
+      if (pass.input_gradient != nullptr) {
+        mine.input_gradient = pass.input_gradient + begin * network_->n_inputs();
+      }
       mine.loss_share = shares_.data() + begin;
       if (!row_shares_.empty()) mine.row_share = row_shares_.data() + begin;
       own.value += network_->value_and_gradient(mine, data, rows.part(begin, n));

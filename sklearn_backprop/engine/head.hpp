@@ -55,6 +55,15 @@ class Head {
     }
   }
 
+  // Raw outputs become the derivative of each row's prediction k.
+  void differentiate(Matrix<T> raw, Index k) const {
+    loss_->differentiate_link(by_member(raw), k);
+    const T share = T(1) / T(n_members_);
+    for (Index e = 0; n_members_ > 1 && e < raw.rows * raw.cols; ++e) {
+      raw.data[e] *= share;
+    }
+  }
+
   // Sum of share_i * loss_i; raw outputs become their derivative.
   double value_and_delta(Workspace<T>& workspace, Matrix<T> raw, const T* y,
                          const T* share) const {

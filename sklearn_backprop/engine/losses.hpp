@@ -20,9 +20,28 @@ namespace math = elementary;
 
 // ---- Links ------------------------------------------------------------------------
 
+// Of a link that acts on each output by itself, f becomes the derivative of prediction
+// k.
+template <typename Link, typename T>
+void differentiate_pointwise(Matrix<T> f, Index k) {
+  for (Index i = 0; i < f.rows; ++i) {
+    const T derivative = Link::derivative(f.row(i)[k]);
+    std::fill_n(f.row(i), f.cols, T(0));
+    f.row(i)[k] = derivative;
+  }
+}
+
 struct IdentityLink {
   template <typename T>
   static void apply(Matrix<T>) {}
+  template <typename T>
+  static T derivative(T) {
+    return T(1);
+  }
+  template <typename T>
+  static void differentiate(Matrix<T> f, Index k) {
+    differentiate_pointwise<IdentityLink>(f, k);
+  }
 };
 
 struct ExpLink {
@@ -31,6 +50,14 @@ struct ExpLink {
     SKB_INDEPENDENT
     for (Index e = 0; e < f.rows * f.cols; ++e) f.data[e] = math::exp(f.data[e]);
   }
+  template <typename T>
+  static T derivative(T f) {
+    return math::exp(f);
+  }
+  template <typename T>
+  static void differentiate(Matrix<T> f, Index k) {
+    differentiate_pointwise<ExpLink>(f, k);
+  }
 };
 
 struct SigmoidLink {
@@ -38,6 +65,14 @@ struct SigmoidLink {
   static SKB_CLONES void apply(Matrix<T> f) {
     SKB_INDEPENDENT
     for (Index e = 0; e < f.rows * f.cols; ++e) f.data[e] = math::logistic(f.data[e]);
+  }
+  template <typename T>
+  static T derivative(T f) {
+    return math::logistic(f) * math::logistic(-f);
+  }
+  template <typename T>
+  static void differentiate(Matrix<T> f, Index k) {
+    differentiate_pointwise<SigmoidLink>(f, k);
   }
 };
 
@@ -70,6 +105,21 @@ struct SoftmaxLink {
   static void apply(Matrix<T> f) {
     shift_and_exponentiate(f, f.data);
     for (Index i = 0; i < f.rows; ++i) divide_by_sum(f.row(i), f.cols);
+  }
+  // d p_k / d f_j = p_k ([j = k] - p_j), with 1 - p_k summed from the others.
+  template <typename T>
+  static void differentiate(Matrix<T> f, Index k) {
+    apply(f);
+    for (Index i = 0; i < f.rows; ++i) {
+      T* p = f.row(i);
+      const T own = p[k];
+      T others = T(0);
+      for (Index j = 0; j < f.cols; ++j) {
+        others += j != k ? p[j] : T(0);
+        p[j] *= -own;
+      }
+      p[k] = own * others;
+    }
   }
 };
 
@@ -222,6 +272,8 @@ class Loss {
   virtual ~Loss() = default;
   // Raw outputs (contiguous) become predictions.
   virtual void apply_link(Matrix<T> f) const = 0;
+  // Raw outputs become the derivative of prediction k, row by row.
+  virtual void differentiate_link(Matrix<T> f, Index k) const = 0;
   // Sum of share_i * loss_i; f (contiguous) becomes its derivative in f. `scratch` has
   // room for f.
   virtual double value_and_delta(Matrix<T> f, const T* y, const T* share,
@@ -261,6 +313,9 @@ class PointwiseLoss : public Loss<T> {
  public:
   explicit PointwiseLoss(T parameter) : parameter_(parameter) {}
   void apply_link(Matrix<T> f) const override { L::Link::apply(f); }
+  void differentiate_link(Matrix<T> f, Index k) const override {
+    L::Link::differentiate(f, k);
+  }
   double value_and_delta(Matrix<T> f, const T* y, const T* share,
                          T* scratch) const override {
     evaluate_pointwise<L, T>(f.rows * f.cols, f.data, y, parameter_, scratch);
@@ -276,6 +331,9 @@ template <typename L, typename T>
 class SoftmaxLoss : public Loss<T> {
  public:
   void apply_link(Matrix<T> f) const override { SoftmaxLink::apply(f); }
+  void differentiate_link(Matrix<T> f, Index k) const override {
+    SoftmaxLink::differentiate(f, k);
+  }
   double value_and_delta(Matrix<T> f, const T* y, const T* share,
                          T* scratch) const override {
     shift_and_exponentiate(f, scratch);

@@ -296,6 +296,91 @@ nb::ndarray<nb::numpy, T> outputs(const Network<T>& network,
   return to_array(std::move(result), shape_of(n, k));
 }
 
+// Derivatives (n, K, p) of each row's predictions in its inputs, in prediction mode.
+template <typename T>
+nb::ndarray<nb::numpy, T> prediction_gradients(const Network<T>& network,
+                                               const Array<const T, 1>& theta,
+                                               const Array<const T, 1>& running,
+                                               nb::handle X,
+                                               const Constants<T>& constants) {
+  check_parameters(network, theta.size(), running.size());
+  const T* fixed = constants_of(network, constants);
+  const InputMatrix<T> input(X, network.n_inputs());
+  const Index n = input.rows(), p = input.view().cols();
+  const Index k_all = network.head().n_predictions();
+  std::vector<T> result(static_cast<std::size_t>(n * k_all * p));
+  {
+    const nb::gil_scoped_release release;
+    Data<T> data;
+    data.x = input.view();
+    std::vector<T> of_theta(theta.size()), of_inputs, no_share;
+    Pass<T> all = prediction_pass(theta.data(), running.data(), fixed);
+    all.gradient = of_theta.data();
+    SignalPoll poll;
+    for_each_stretch(
+        network, all, n, 1,
+        [&](Pass<T>& pass, Index, Selection rows) {
+          of_inputs.resize(static_cast<std::size_t>(rows.count * p));
+          // The statistics that rows are normalised by do not depend on them.
+          no_share.resize(static_cast<std::size_t>(rows.count));
+          pass.input_gradient = of_inputs.data();
+          pass.row_share = no_share.data();
+          for (Index k = 0; k < k_all; ++k) {
+            network.differentiate_prediction(pass, data, rows, k);
+            for (Index i = 0; i < rows.count; ++i) {
+              std::copy_n(of_inputs.data() + i * p, p,
+                          result.data() + ((rows.first + i) * k_all + k) * p);
+            }
+          }
+        },
+        poll);
+  }
+  return to_array(std::move(result),
+                  {static_cast<std::size_t>(n), static_cast<std::size_t>(k_all),
+                   static_cast<std::size_t>(p)});
+}
+
+// Raw outputs (n, n_members K), which somebody kept.
+template <typename T>
+Matrix<T> raw_of(const Network<T>& network, const Array<const T, 2>& raw,
+                 std::vector<T>& copy) {
+  const Index n = Index(raw.shape(0)), k = network.head().n_raw();
+  require(Index(raw.shape(1)) == k, "raw must have " + std::to_string(k) + " columns.");
+  copy.assign(raw.data(), raw.data() + raw.size());
+  return {copy.data(), n, k, k};
+}
+
+template <typename T>
+nb::ndarray<nb::numpy, T> predictions_of(const Network<T>& network,
+                                         const Array<const T, 2>& raw) {
+  std::vector<T> copy;
+  const Matrix<T> f = raw_of(network, raw, copy);
+  const Index k = network.head().n_predictions();
+  std::vector<T> result(static_cast<std::size_t>(f.rows * k));
+  network.head().predict(f, result.data());
+  return to_array(std::move(result), shape_of(f.rows, k));
+}
+
+// The loss (n,) of each row.
+template <typename T>
+nb::ndarray<nb::numpy, T> row_losses(const Network<T>& network,
+                                     const Array<const T, 2>& raw,
+                                     const Array<const T, 2>& Y) {
+  std::vector<T> copy;
+  const Matrix<T> f = raw_of(network, raw, copy);
+  const Index k = network.head().n_targets();
+  require(Y.shape(0) == raw.shape(0) && Index(Y.shape(1)) == k,
+          "Y must have one row per row of raw and " + std::to_string(k) + " columns.");
+  Workspace<T> workspace = network.make_workspace(1);
+  std::vector<T> losses(static_cast<std::size_t>(f.rows));
+  const T whole = T(1);
+  for (Index i = 0; i < f.rows; ++i) {
+    losses[static_cast<std::size_t>(i)] = T(network.head().value_and_delta(
+        workspace, f.block(i, 1), Y.data() + i * k, &whole));
+  }
+  return to_array(std::move(losses), shape_of(f.rows));
+}
+
 template <typename T>
 double evaluate(const Network<T>& network, const Array<const T, 1>& theta,
                 const Array<const T, 1>& running, nb::handle X,
@@ -402,28 +487,33 @@ nb::dict trace(const Network<T>& network, const Array<const T, 1>& theta, nb::ha
   const Selection rows{nullptr, 0, input.rows()};
   const ObjectiveSettings settings{alpha, total_weight, seed, step};
   std::vector<T> gradient(theta.size());
+  std::vector<T> of_inputs(static_cast<std::size_t>(rows.count * network.n_inputs()));
+  Pass<T> pass = objective_pass(theta.data(), fixed, settings, gradient.data());
+  pass.input_gradient = of_inputs.data();
   TraceProbe<T> probe;
   auto nothing = [] {};
   TeamGradient<T> alone(network, rows.count, 1, rows.count);
   Team team(1);
-  const double value =
-      alone
-          .compute(
-              team, objective_pass(theta.data(), fixed, settings, gradient.data()),
-              data, rows, weighing_of(settings, weight_of(data, rows), rows.count),
-              [&](int) { return &probe; }, nothing)
-          .objective;
+  const double value = alone
+                           .compute(
+                               team, pass, data, rows,
+                               weighing_of(settings, weight_of(data, rows), rows.count),
+                               [&](int) { return &probe; }, nothing)
+                           .objective;
   nb::list layers;
   for (const auto& [number, record] : probe.records()) {
     nb::dict layer;
     layer["number"] = number;
     layer["output"] = to_array<T>(record.output);
+    layer["output_gradient"] = to_array<T>(record.output_gradient);
     layer["input_gradient"] = to_array<T>(record.input_gradient);
     layers.append(layer);
   }
   nb::dict result;
   result["value"] = value;
   result["gradient"] = to_array(std::move(gradient), shape_of(network.n_parameters()));
+  result["input_gradient"] =
+      to_array(std::move(of_inputs), shape_of(rows.count, network.n_inputs()));
   result["layers"] = layers;
   return result;
 }
@@ -630,6 +720,11 @@ void bind_network_of(nb::module_& m, const std::string& dtype) {
           },
           "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a, nb::kw_only(),
           "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
+      .def("prediction_gradients", &prediction_gradients<T>, "theta"_a.noconvert(),
+           "running"_a.noconvert(), "X"_a, nb::kw_only(),
+           "constants"_a.noconvert() = nb::none())
+      .def("predictions", &predictions_of<T>, "raw"_a.noconvert())
+      .def("row_losses", &row_losses<T>, "raw"_a.noconvert(), "Y"_a.noconvert())
       .def("loss", &evaluate<T>, "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a,
            "Y"_a.noconvert(), "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),
            "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
@@ -653,6 +748,7 @@ void bind_network_of(nb::module_& m, const std::string& dtype) {
 
 void bind_network(nb::module_& m) {
   m.def("activation_names", &activations::names);
+  m.def("layer_kinds", [] { return layer_kinds(Layers<double>{}); });
   m.def("loss_links", &losses::loss_links);
   m.def("optimizer_names", &optimizers::names);
   m.def("array_measures", [] { return to_strings(array_measures); });

@@ -92,18 +92,38 @@ class Network {
   double value(Pass<T>& pass, const Data<T>& data, Selection rows) const {
     return value_and_delta(pass, data, rows, forward(pass, data, rows));
   }
-  // The same, and its gradient; also that of the inputs where they are wanted.
-  double value_and_gradient(Pass<T>& pass, const Data<T>& data, Selection rows,
-                            Matrix<T> delta_x = {}) const {
+  // The same, and its gradient; also that of the inputs where the pass wants it.
+  double value_and_gradient(Pass<T>& pass, const Data<T>& data, Selection rows) const {
+    return forward_and_backward(pass, data, rows, [&](Matrix<T> f) {
+      return value_and_delta(pass, data, rows, f);
+    });
+  }
+  // pass.input_gradient becomes the derivative of each row's prediction k.
+  void differentiate_prediction(Pass<T>& pass, const Data<T>& data, Selection rows,
+                                Index k) const {
+    forward_and_backward(pass, data, rows, [&](Matrix<T> f) {
+      head_.differentiate(f, k);
+      return 0.0;
+    });
+  }
+
+ private:
+  // differentiate(f): the value of raw outputs, which become its derivative.
+  template <typename Differentiate>
+  double forward_and_backward(Pass<T>& pass, const Data<T>& data, Selection rows,
+                              Differentiate&& differentiate) const {
     const Rows<T> x = inputs(pass, data, rows);
     const Matrix<T> f = raw_outputs(pass, rows);
     chain_.forward(pass, x, f);
-    const double value = value_and_delta(pass, data, rows, f);
+    const double value = differentiate(f);
+    Matrix<T> delta_x;
+    if (pass.input_gradient != nullptr) {
+      delta_x = {pass.input_gradient, rows.count, n_inputs(), n_inputs()};
+    }
     chain_.backward(pass, x, f, f, delta_x);
     return value;
   }
 
- private:
   Matrix<T> raw_outputs(Pass<T>& pass, Selection rows) const {
     return pass.workspace->matrix(output_, rows.count, head_.n_raw());
   }

@@ -97,13 +97,17 @@ class TraceProbe final : public Probe<T> {
     Index cols = 0;
   };
   struct Record {
-    Copy output;          // y
-    Copy input_gradient;  // dJ/dx; empty where it was not wanted
+    Copy output;           // y
+    Copy output_gradient;  // dJ/dy
+    Copy input_gradient;   // dJ/dx; empty where it was not wanted
   };
 
   void after_forward(Pass<T>&, const Layer<T>& layer, const Rows<T>&,
                      Matrix<T> y) override {
     records_[layer.number].output = copy_of(y);
+  }
+  void before_backward(Pass<T>&, const Layer<T>& layer, Matrix<T> delta_y) override {
+    records_[layer.number].output_gradient = copy_of(delta_y);
   }
   void after_backward(Pass<T>&, const Layer<T>& layer, const Rows<T>&,
                       Matrix<T> delta_x) override {

@@ -623,7 +623,8 @@ def over_fitting(
     validation_loss: np.ndarray, loss: np.ndarray, params: Params
 ) -> Finding | None:
     """Find a validation loss that rises while the training loss falls."""
-    if len(validation_loss) < FEWEST_EPOCHS:
+    # Epochs that scikit-learn trained have no validation loss: NaN.
+    if len(validation_loss) < FEWEST_EPOCHS or np.isnan(validation_loss).any():
         return None
     best = int(np.argmin(validation_loss))
     last = float(np.median(validation_loss[-3:]))

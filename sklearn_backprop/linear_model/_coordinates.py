@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.utils.extmath import safe_sparse_dot
 
+from .._stored import stored
 from ._gram import CONSTANT_SPREAD, Moments, require_representable
 
 
@@ -64,6 +65,7 @@ class Scaling(ABC):
         """Centre (zero without intercept) and scale, both (p,)."""
 
 
+@stored
 @dataclass(frozen=True)
 class StandardScaling(Scaling):
     """Zero mean and unit variance; unit mean square where there is no intercept."""
@@ -106,6 +108,7 @@ class StandardScaling(Scaling):
         return np.zeros_like(self.mean), _nonzero(np.sqrt(mean_square), 0.0)
 
 
+@stored
 @dataclass(frozen=True)
 class MinMaxScaling(Scaling):
     """From 0 at the smallest value to 1 at the largest."""
@@ -127,6 +130,7 @@ class MinMaxScaling(Scaling):
         return center, _nonzero(self.high - self.low, self.low)
 
 
+@stored
 @dataclass(frozen=True)
 class NoScaling(Scaling):
     """Features as they are."""

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from scipy import linalg
 
+from .._stored import stored
 from ._gram import Means, Moments, Summary, row_blocks
 
 # Rows of a dense block, in multiples of its columns: enough to make QR's panels
@@ -20,6 +21,7 @@ _BLOCK_HEIGHT = 4
 _MIN_BLOCK_ROWS = 1024
 
 
+@stored
 @dataclass(frozen=True)
 class Factor(Summary):
     """R with R'R = [X, Y]'[X, Y] of weighted rows around their means."""

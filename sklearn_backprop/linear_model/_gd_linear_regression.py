@@ -23,6 +23,7 @@ from .._callbacks import CallbackSupportMixin, FitTasks
 from .._documentation import DocumentationLinkMixin
 from .._finite import as_numbers, finite_predictions
 from .._parameters import refuse_huge_numbers
+from .._stored import StoredStateMixin
 from .._weights import LIGHTEST, drop_rows_without_weight, weight_unit
 from ..engine._engine import Status
 from ..exceptions import DivergenceError
@@ -66,6 +67,7 @@ class GDLinearRegression(
     DocumentationLinkMixin,
     MultiOutputMixin,
     RegressorMixin,
+    StoredStateMixin,
     BaseEstimator,
 ):
     """Linear regression by gradient descent or by the normal equation.

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from scipy import sparse
 
+from .._stored import stored
 from .._threads import allowed_threads, single_threaded_blas
 from ..engine import _engine
 
@@ -31,6 +32,7 @@ SMALLEST_SQUARE = 1e-280
 CONSTANT_SPREAD = 8 * np.finfo(np.float64).eps
 
 
+@stored
 @dataclass(frozen=True)
 class Means:
     """Means of columns (q,): a centre near them, and how far they lie from it.
@@ -83,6 +85,7 @@ class Summary(ABC):
         return self.mean.value[self.n_features :]
 
 
+@stored
 @dataclass(frozen=True)
 class Moments(Summary):
     """Weighted sums of products around the means."""

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from .._stored import stored
+
 __all__ = [
     "ACTIVATIONS",
     "ACTIVATION_ALIASES",
@@ -58,6 +60,7 @@ _ROLES = {
 }
 
 
+@stored
 @dataclass(frozen=True)
 class Parameter:
     """One row of the table of parameters: an array, and its place in theta."""
@@ -107,6 +110,7 @@ class Parameter:
         }
 
 
+@stored
 @dataclass
 class Architecture:
     """The layers of a network as the engine takes them, and the table of parameters."""

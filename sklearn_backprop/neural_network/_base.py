@@ -28,6 +28,7 @@ from .._epochs import Rows
 from .._finite import finite_predictions
 from .._parameters import refuse_huge_numbers
 from .._sparse import with_equal_indices
+from .._stored import StoredStateMixin
 from .._threads import single_threaded_blas
 from .._weights import drop_rows_without_weight, weight_unit
 from ..exceptions import VanishedTrainingWarning
@@ -65,7 +66,9 @@ __all__ = ["FLOATS", "BaseBackpropMLP"]
 FLOATS = (np.float64, np.float32)
 
 
-class BaseBackpropMLP(CallbackSupportMixin, DocumentationLinkMixin, BaseEstimator, ABC):
+class BaseBackpropMLP(
+    CallbackSupportMixin, DocumentationLinkMixin, StoredStateMixin, BaseEstimator, ABC
+):
     """What both perceptrons share; use one of them.
 
     Subclasses say how y becomes the rows that outputs are compared with

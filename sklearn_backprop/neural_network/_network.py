@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._stored import stored
 from .._threads import allowed_threads
 from ..engine import _engine
 from ._architecture import Architecture
@@ -19,6 +20,7 @@ _ENGINES = {
 }
 
 
+@stored
 @dataclass
 class Network:
     """What a fit leaves and `predict` needs; plain data, so that it pickles."""

@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import cos, pi
 
+from .._stored import stored
+
 __all__ = ["SCHEDULES", "Progress", "Schedule"]
 
 SMALLEST_ADAPTIVE_RATE = 1e-6
 
 
+@stored
 @dataclass
 class Progress:
     """How far training has come."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._stored import stored
 from ._network import Network
 from ._records import cut_by_name
 from ._schedules import Progress
@@ -13,6 +14,7 @@ from ._schedules import Progress
 __all__ = ["TrainingState"]
 
 
+@stored
 @dataclass
 class TrainingState:
     """All that training knows from epoch to epoch; pickled with the estimator."""

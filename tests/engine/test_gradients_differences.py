@@ -455,8 +455,9 @@ def test_a_trace_holds_what_passes_between_layers():
     np.testing.assert_allclose(
         activation["input_gradient"], delta_a * (1 - np.tanh(z) ** 2), rtol=1e-10
     )
+    np.testing.assert_allclose(output["output_gradient"], delta, rtol=1e-10)
+    np.testing.assert_allclose(dense["input_gradient"], trace["input_gradient"])
     assert [layer["number"] for layer in trace["layers"]] == [0, 1, 2]
-    assert dense["input_gradient"] is None
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ class Chain final : public Layer<T> {
         next = 1 - next;
       }
       const Rows<T> input = k > 0 ? Rows<T>(output_of(pass, k - 1, y)) : x;
+      if (pass.probe != nullptr) pass.probe->before_backward(pass, layer, delta);
       layer.backward(pass, input, output_of(pass, k, y), delta, target);
       if (pass.probe != nullptr) pass.probe->after_backward(pass, layer, input, target);
       delta = target;

@@ -25,6 +25,7 @@ struct Pass {
   T* new_running = nullptr;      // statistics that training updates, or null
   T* gradient = nullptr;
   T beta = T(0);                  // gradient = beta * gradient + this pass's
+  T* input_gradient = nullptr;    // dJ/dX of this pass's rows, or null
   const T* loss_share = nullptr;  // what a row's loss counts in the objective
   const T* row_share = nullptr;  // its share of the mini-batch's weight: their sum is 1
   bool is_training = false;
@@ -95,13 +96,15 @@ class Layer {
 template <typename T>
 using LayerPointer = std::unique_ptr<Layer<T>>;
 
-// Looks at a pass. Chains call it after each of their layers.
+// Looks at a pass. Chains call it around each of their layers.
 template <typename T>
 class Probe {
  public:
   virtual ~Probe() = default;
   virtual void after_forward(Pass<T>&, const Layer<T>&, const Rows<T>& /* x */,
                              Matrix<T> /* y */) {}
+  // delta_y = dJ/dy, which the layer's backward may overwrite
+  virtual void before_backward(Pass<T>&, const Layer<T>&, Matrix<T> /* delta_y */) {}
   // delta_x = dJ/dx, empty where it was not wanted
   virtual void after_backward(Pass<T>&, const Layer<T>&, const Rows<T>& /* x */,
                               Matrix<T> /* delta_x */) {}

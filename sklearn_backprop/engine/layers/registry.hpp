@@ -2,8 +2,10 @@
 #pragma once
 
 #include <stdexcept>
+#include <string>
 #include <tuple>
 #include <type_traits>
+#include <vector>
 
 #include "activation.hpp"
 #include "batch_norm.hpp"
@@ -22,6 +24,11 @@ struct TypeList {};
 template <typename T>
 using Layers = TypeList<Dense<T>, Activation<T>, BatchNorm<T>, LayerNorm<T>, Dropout<T>,
                         ResidualAdd<T>, ResidualConcat<T>>;
+
+template <typename... Kind>
+std::vector<std::string> layer_kinds(TypeList<Kind...>) {
+  return {Kind::kind...};
+}
 
 template <typename T, typename... Kind>
 LayerPointer<T> make_layer(TypeList<Kind...>, const Spec& spec, Builder<T>& builder) {

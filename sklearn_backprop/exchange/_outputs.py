@@ -1,0 +1,62 @@
+"""From raw outputs to labels, probabilities and values, as nodes of an ONNX graph."""
+
+import numpy as np
+
+from ._graph import Graph
+
+__all__ = ["LINKS", "write_indicators", "write_labels", "write_link", "write_maps"]
+
+# `out_activation_` -> operator and its attributes.
+LINKS: dict[str, tuple[str, dict]] = {
+    "identity": ("Identity", {}),
+    "exp": ("Exp", {}),
+    "softmax": ("Softmax", {"axis": 1}),
+    "logistic": ("Sigmoid", {}),
+}
+
+
+def write_link(graph: Graph, link: str, raw: str, output: str) -> None:
+    """Write predictions (n, K) of raw outputs (n, K)."""
+    op, attributes = LINKS[link]
+    graph.add(op, raw, output=output, **attributes)
+
+
+def write_both_probabilities(graph: Graph, raw: str, output: str) -> None:
+    """Write probabilities (n, 2) of raw outputs f (n, 1).
+
+    p = e^min(f, 0) / (1 + e^-|f|) keeps small ones, which runtimes' sigmoid rounds to
+    zero.
+    """
+    both = graph.add("Concat", graph.add("Neg", raw), raw, axis=1)
+    above = graph.add("Exp", graph.add("Min", both, graph.constant(0.0)))
+    e = graph.add("Exp", graph.add("Neg", graph.add("Abs", raw)))
+    below = graph.add("Add", graph.constant(1.0), e)
+    graph.add("Div", above, below, output=output)
+
+
+def write_indicators(graph: Graph, probabilities: str, output: str) -> None:
+    """Write which labels (n, K) are more probable than not."""
+    above = graph.add("Greater", probabilities, graph.constant(0.5))
+    graph.cast(above, np.int64, output=output)
+
+
+def write_labels(graph: Graph, labels, probabilities: str, output: str) -> None:
+    """Write the most probable label (n,) of each row."""
+    if len(labels) == 1:  # the network still has an output for the other side
+        labels = np.repeat(labels, 2)
+    best = graph.add("ArgMax", probabilities, axis=1, keepdims=0)
+    graph.add("Gather", graph.keep(labels), best, axis=0, output=output)
+
+
+def write_maps(graph: Graph, labels, probabilities: str, output: str) -> None:
+    """Write each row's map from label to probability; runtimes have float32 ones."""
+    if graph.dtype != np.float32:
+        probabilities = graph.cast(probabilities, np.float32)
+    kind = "strings" if labels.dtype == object else "int64s"
+    graph.add(
+        "ZipMap",
+        probabilities,
+        output=output,
+        domain="ai.onnx.ml",
+        **{f"classlabels_{kind}": list(labels)},
+    )

@@ -1,0 +1,124 @@
+"""A network's pass forward and back, from the engine's trace."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .._fitted import fitted_network, plain_engine, rows_of
+from .._threads import allowed_threads, single_threaded_blas
+from ._backpropagation import Backpropagation, shares_of
+from ._gradient_check import Objective
+from ._layer_pass import LayerPass, Step
+
+__all__ = ["pass_through_network"]
+
+
+def pass_through_network(estimator, X, y, sample_weight) -> Backpropagation:
+    """Go through a fitted perceptron once."""
+    network = fitted_network(estimator)
+    rows = rows_of(estimator, X, y, sample_weight)
+    engine = plain_engine(network, network.dtype)
+    alpha = float(estimator.alpha) / rows.weight_unit
+    with single_threaded_blas:
+        trace = engine.trace(network.theta, rows.X, rows.Y, rows.weight, alpha=alpha)
+    raw = trace["layers"][-1]["output"]
+    return Backpropagation(
+        J=trace["value"],
+        row_losses=engine.row_losses(raw, rows.Y),
+        row_weights=shares_of(rows.weight, len(rows.Y)),
+        layers=list(_layers(network, rows.X, trace, engine.predictions(raw))),
+        targets=rows.Y,
+        dJ_dX=trace["input_gradient"],
+        _objective=_objective(network, rows, alpha),
+    )
+
+
+def _objective(network, rows, alpha: float) -> Objective:
+    engine = plain_engine(network, np.float64)
+    Y = rows.Y.astype(np.float64)
+    weight = None if rows.weight is None else rows.weight.astype(np.float64)
+
+    def value(theta, X):
+        options = {"alpha": alpha, "n_threads": n_threads}
+        return engine.value_and_gradient(theta, X, Y, weight, **options)[0]
+
+    places = {
+        f"{layer} {row.role}": slice(row.start, row.start + row.size)
+        for layer, group in _parameters_by_layer(network.architecture).items()
+        for row in group
+    }
+    n_threads = allowed_threads()
+    theta, X = network.theta.astype(np.float64), rows.X.astype(np.float64)
+    return Objective(value, theta, X, places)
+
+
+def _parameters_by_layer(architecture) -> dict[str, list]:
+    """Rows of the table of parameters, by the name of their layer."""
+    groups: dict[str, list] = {}
+    for row in architecture.parameters:
+        is_output = row.layer == architecture.n_hidden
+        name = "output" if is_output else f"hidden {row.layer + 1}"
+        groups.setdefault(name, []).append(row)
+    return groups
+
+
+class _Passed(NamedTuple):
+    """One of the engine's layers, with what it read and what the trace tells of it."""
+
+    spec: Mapping[str, Any]
+    inputs: Any
+    record: Mapping[str, Any]
+
+    @property
+    def step(self) -> Step:
+        """What a user sees of it."""
+        record = self.record
+        return Step(self.spec["kind"], record["output"], record["output_gradient"])
+
+
+def _passed(layers: Sequence, records: Iterator, inputs) -> Iterator[_Passed]:
+    """Go through layers as numbers do; a block comes behind what it holds.
+
+    `records` come as the engine numbers layers, a block before what it holds.
+    """
+    for spec in layers:
+        record = next(records)
+        yield from _passed(spec.get("layers", ()), records, inputs)
+        yield _Passed(spec, inputs, record)
+        inputs = record["output"]
+
+
+def _start_of_block(passed: Sequence[_Passed]) -> int | None:
+    """Number of the layer whose output the block that ends here adds to, or joins."""
+    blocks = [one.spec for one in passed if "layers" in one.spec]
+    if not blocks:
+        return None
+    first = blocks[-1]["layers"][0]
+    # A block begins with what follows the layer before, or with the next dense one.
+    return first["layer"] + 1 - ("W" in first)
+
+
+def _layers(network, X, trace, predictions) -> Iterator[LayerPass]:
+    """Sort what the engine's layers did by the layers that users know."""
+    passed = list(_passed(network.architecture.layers, iter(trace["layers"]), X))
+    for name, rows in _parameters_by_layer(network.architecture).items():
+        mine = [one for one in passed if one.spec["layer"] == rows[0].layer]
+        dense = next((one for one in mine if "W" in one.spec), mine[0])
+        activation = [one for one in mine if one.spec["kind"] == "activation"]
+        if activation:
+            function, a = activation[-1].spec["name"], activation[-1].record["output"]
+        else:
+            function, a = network.out_activation, predictions
+        yield LayerPass(
+            name=name,
+            activation=function,
+            inputs=dense.inputs,
+            z=dense.record["output"],
+            a=a,
+            dJ_dz=dense.record["output_gradient"],
+            parameters={row.role: row.view(network.theta).copy() for row in rows},
+            gradients={row.role: row.view(trace["gradient"]) for row in rows},
+            steps=tuple(one.step for one in mine),
+            skip_from=_start_of_block(mine),
+        )
