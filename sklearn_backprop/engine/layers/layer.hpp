@@ -28,7 +28,8 @@ struct Pass {
   const T* loss_share = nullptr;  // what a row's loss counts in the objective
   const T* row_share = nullptr;  // its share of the mini-batch's weight: their sum is 1
   bool is_training = false;
-  bool drops_units = false;  // draw dropout masks
+  bool drops_units = false;    // draw dropout masks
+  bool wants_delta_x = false;  // the gradient of the network's inputs
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
   Index first_row = 0;  // of the mini-batch, for the masks
@@ -77,6 +78,8 @@ class Layer {
   virtual bool reads_sparse() const { return false; }
   // Its training pass couples the rows of a mini-batch.
   virtual bool couples_rows() const { return false; }
+  // How many rows a row is inside.
+  virtual Index rows_per_row() const { return 1; }
   virtual const Units<T>* units() const { return nullptr; }
 
   virtual void reserve(Layout&) {}
@@ -90,6 +93,8 @@ class Layer {
   // Its place in the order in which specifications list layers, blocks before what
   // they hold.
   Index number = -1;
+  // Which of several copies of the same specification, from 0.
+  Index copy = 0;
 };
 
 template <typename T>

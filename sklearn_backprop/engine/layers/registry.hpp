@@ -7,11 +7,17 @@
 
 #include "activation.hpp"
 #include "batch_norm.hpp"
+#include "beside.hpp"
 #include "blocks.hpp"
 #include "builder.hpp"
 #include "dense.hpp"
 #include "dropout.hpp"
 #include "layer_norm.hpp"
+#include "member_dense.hpp"
+#include "members.hpp"
+#include "periodic.hpp"
+#include "piecewise_linear.hpp"
+#include "scaled_dense.hpp"
 
 namespace sklearn_backprop {
 
@@ -20,8 +26,11 @@ template <typename... Kind>
 struct TypeList {};
 
 template <typename T>
-using Layers = TypeList<Dense<T>, Activation<T>, BatchNorm<T>, LayerNorm<T>, Dropout<T>,
-                        ResidualAdd<T>, ResidualConcat<T>>;
+using Layers =
+    TypeList<Dense<T>, Activation<T>, BatchNorm<T>, LayerNorm<T>, Dropout<T>,
+             ResidualAdd<T>, ResidualConcat<T>, Beside<T>, Select<T>, OneHot<T>,
+             PiecewiseLinear<T>, Periodic<T>, SharedMembers<T>, IndependentMembers<T>,
+             MemberScale<T>, MemberAffine<T>, MemberDense<T>, ScaledDense<T>>;
 
 template <typename T, typename... Kind>
 LayerPointer<T> make_layer(TypeList<Kind...>, const Spec& spec, Builder<T>& builder) {
