@@ -18,8 +18,8 @@ def test_sklearn_check(estimator, check):
     check(estimator)
 
 
-@pytest.fixture
-def X():
+@pytest.fixture(name="X")
+def make_table():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(500, 3))
     X[:, 1] = np.where(rng.random(500) < 0.92, 0.0, rng.lognormal(size=500))
@@ -100,7 +100,7 @@ def test_errors_say_what_to_do(X):
         PiecewiseLinearEncoder(bins="tree").fit(X)
     with pytest.raises(ValueError, match="Scale it first"):
         PiecewiseLinearEncoder().fit([[-1.7e308], [1.7e308]])
-    with pytest.raises(ValueError, match="sums to zero|at least one non-zero"):
+    with pytest.raises(ValueError, match=r"sums to zero|at least one non-zero"):
         PiecewiseLinearEncoder().fit(X, sample_weight=np.zeros(len(X)))
     with pytest.raises(ValueError, match="contains NaN"):
         PiecewiseLinearEncoder().fit([[np.nan], [1.0]])
