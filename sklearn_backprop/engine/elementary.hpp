@@ -144,6 +144,41 @@ SKB_INLINE T logistic(T x) {
   return T(1) / (T(1) + exp(-x));
 }
 
+// sin and cos of 2 pi t: of a quarter turn, by Taylor's series, and its mirror images.
+template <typename T>
+struct Wave {
+  T sine;
+  T cosine;
+};
+
+template <typename T>
+SKB_INLINE Wave<T> sine_and_cosine(T t) {
+  const T turn = t - std::rint(t);
+  const T half = absolute(turn);
+  const bool is_behind = half > T(0.25);
+  const T angle = T(6.28318530717958647693) * (is_behind ? T(0.5) - half : half);
+  const T s = angle * angle;
+  T sine, cosine;
+  if constexpr (std::is_same_v<T, float>) {
+    sine = horner(s, T(1), T(-1. / 6), T(1. / 120), T(-1. / 5040), T(1. / 362880),
+                  T(-1. / 39916800), T(1. / 6227020800));
+    cosine = horner(s, T(1), T(-1. / 2), T(1. / 24), T(-1. / 720), T(1. / 40320),
+                    T(-1. / 3628800), T(1. / 479001600));
+  } else {
+    sine = horner(s, T(1), T(-1. / 6), T(1. / 120), T(-1. / 5040), T(1. / 362880),
+                  T(-1. / 39916800), T(1. / 6227020800), T(-1. / 1307674368000),
+                  T(1. / 355687428096000), T(-1. / 121645100408832000),
+                  T(1. / 51090942171709440000.), T(-1. / 25852016738884976640000.));
+    cosine = horner(s, T(1), T(-1. / 2), T(1. / 24), T(-1. / 720), T(1. / 40320),
+                    T(-1. / 3628800), T(1. / 479001600), T(-1. / 87178291200),
+                    T(1. / 20922789888000), T(-1. / 6402373705728000),
+                    T(1. / 2432902008176640000), T(-1. / 1124000727777607680000.),
+                    T(1. / 620448401733239439360000.));
+  }
+  sine *= angle;
+  return {turn < T(0) ? -sine : sine, is_behind ? -cosine : cosine};
+}
+
 // log(1 + u) for 0 <= u <= 1. With w = 1 + u rounded, log(w) + (1 + u - w) / w restores
 // what rounding lost; log(w) = 2 atanh((w - 1) / (w + 1)) on [sqrt(1/2), sqrt(2)].
 template <typename T>

@@ -43,10 +43,10 @@ class TeamGradient {
   // max_rows: the largest mini-batch that comes; at_once: the rows that a member passes
   // at a time, where they need not all be together.
   TeamGradient(const Network<T>& network, Index max_rows, int team_size, Index at_once)
-      : network_(&network), shares_(size_of(max_rows)) {
+      : network_(&network), shares_(size_of(max_rows * network.head().n_members())) {
     const Index most = (max_rows + team_size - 1) / team_size;
     rows_at_once_ = network.couples_rows() ? most : std::min(most, at_once);
-    if (network.couples_rows()) row_shares_.resize(size_of(max_rows));
+    if (network.couples_rows()) row_shares_.resize(shares_.size());
     members_.resize(static_cast<std::size_t>(team_size));
     for (Own& own : members_) own.column_squares.resize(size_of(network.n_columns()));
   }
@@ -101,7 +101,9 @@ class TeamGradient {
   // weight.
   void fill_shares(const Data<T>& data, Selection rows, Index begin, Index end,
                    const Weighing& weighing) {
-    const double expected = double(rows.count) * weighing.mean_weight;
+    const double expected = double(rows.n_sources()) * weighing.mean_weight;
+    begin *= rows.width;
+    end *= rows.width;
     fill_with_weights(data, rows, begin, end, 1 / expected, shares_);
     if (row_shares_.empty()) return;
     fill_with_weights(data, rows, begin, end, 1 / weight_of(data, rows), row_shares_);
@@ -145,8 +147,9 @@ class TeamGradient {
       if (pass.input_gradient != nullptr) {
         mine.input_gradient = pass.input_gradient + begin * network_->n_inputs();
       }
-      mine.loss_share = shares_.data() + begin;
-      if (!row_shares_.empty()) mine.row_share = row_shares_.data() + begin;
+      mine.loss_share = shares_.data() + begin * rows.width;
+      if (!row_shares_.empty())
+        mine.row_share = row_shares_.data() + begin * rows.width;
       own.value += network_->value_and_gradient(mine, data, rows.part(begin, n));
       mine.beta = T(1);
       begin += rows_at_once_;

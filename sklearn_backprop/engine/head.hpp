@@ -27,6 +27,7 @@ class Head {
     }
   }
 
+  Index n_members() const { return n_members_; }
   Index n_raw() const { return n_raw_; }
   Index n_targets() const { return n_raw_ / n_members_; }
   Index n_predictions() const { return n_targets(); }
@@ -64,11 +65,14 @@ class Head {
     }
   }
 
-  // Sum of share_i * loss_i; raw outputs become their derivative.
+  // Sum of share_i * loss_i; raw outputs become their derivative. Of each row there is
+  // one target and share, or one for every member.
   double value_and_delta(Workspace<T>& workspace, Matrix<T> raw, const T* y,
-                         const T* share) const {
+                         const T* share, Index targets_per_row) const {
     T* scratch = workspace.at(scratch_);
-    if (n_members_ == 1) return loss_->value_and_delta(raw, y, share, scratch);
+    if (n_members_ == targets_per_row) {
+      return loss_->value_and_delta(by_member(raw), y, share, scratch);
+    }
     T* targets = workspace.at(targets_);
     T* shares = workspace.at(shares_);
     for (Index i = 0; i < raw.rows; ++i) {

@@ -167,6 +167,7 @@ class InputMatrix {
 Spec::Value value_of(const nb::handle& object) {
   if (PyUnicode_Check(object.ptr())) return nb::cast<std::string>(object);
   if (PyLong_Check(object.ptr())) return nb::cast<Index>(object);
+  if (PySequence_Check(object.ptr())) return nb::cast<std::vector<Index>>(object);
   return nb::cast<double>(object);
 }
 
@@ -376,7 +377,7 @@ nb::ndarray<nb::numpy, T> row_losses(const Network<T>& network,
   const T whole = T(1);
   for (Index i = 0; i < f.rows; ++i) {
     losses[static_cast<std::size_t>(i)] = T(network.head().value_and_delta(
-        workspace, f.block(i, 1), Y.data() + i * k, &whole));
+        workspace, f.block(i, 1), Y.data() + i * k, &whole, 1));
   }
   return to_array(std::move(losses), shape_of(f.rows));
 }
@@ -520,16 +521,22 @@ nb::dict trace(const Network<T>& network, const Array<const T, 1>& theta, nb::ha
 
 // ---- Trainers ----------------------------------------------------------------------
 
-using Order = std::optional<Array<const std::int64_t, 1>>;
+// (n,), or (n, n_members) where members have rows of their own
+using Order =
+    std::optional<nb::ndarray<const std::int64_t, nb::c_contig, nb::device::cpu>>;
 
-Selection selection_of(const Order& order, Index n_rows) {
+Selection selection_of(const Order& order, Index n_rows, Index n_members) {
   if (!order.has_value()) return {nullptr, 0, n_rows};
   const std::int64_t* first = order->data();
   const bool fits = std::all_of(first, first + order->size(), [=](std::int64_t row) {
     return row >= 0 && row < n_rows;
   });
   require(fits, "order has a row that X has not.");
-  return {first, 0, Index(order->size())};
+  if (order->ndim() == 1) return {first, 0, Index(order->size())};
+  require(order->ndim() == 2 && Index(order->shape(1)) == n_members,
+          "order needs a column for each of the " + std::to_string(n_members) +
+              " members.");
+  return {first, 0, Index(order->shape(0)), n_members};
 }
 
 clipping::Clip clip_of(std::optional<double> threshold, const std::string& mode) {
@@ -553,7 +560,7 @@ nb::dict train_epoch(Trainer<T>& trainer, const Array<T, 1>& theta,
   const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
   const Data<T> data = data_of(network, input, Y, weight);
-  const Selection rows = selection_of(order, input.rows());
+  const Selection rows = selection_of(order, input.rows(), network.head().n_members());
   EpochSettings settings;
   settings.batch_size = std::min(batch_size, std::max<Index>(1, rows.count));
   settings.step = {learning_rate, clip_of(clip, clip_mode)};
@@ -564,7 +571,7 @@ nb::dict train_epoch(Trainer<T>& trainer, const Array<T, 1>& theta,
   {
     const nb::gil_scoped_release release;
     const double total =
-        total_weight.has_value() ? *total_weight : weight_of(data, rows);
+        total_weight.value_or(weight_of(data, rows) / double(rows.width));
     settings.weighing = {total / double(std::max<Index>(1, rows.count)), alpha / total};
     SignalPoll poll;
     result = trainer.train_epoch(theta.data(), running.data(), fixed, data, rows,
@@ -599,7 +606,7 @@ std::pair<double, nb::ndarray<nb::numpy, T>> find_gradient(
   const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
   const Data<T> data = data_of(network, input, Y, weight);
-  const Selection rows = selection_of(order, input.rows());
+  const Selection rows = selection_of(order, input.rows(), network.head().n_members());
   require(rows.count > 0, "order has no rows.");
   EpochSettings settings;
   settings.seed = seed;
@@ -607,7 +614,7 @@ std::pair<double, nb::ndarray<nb::numpy, T>> find_gradient(
   double objective = 0;
   {
     const nb::gil_scoped_release release;
-    const double own = weight_of(data, rows);
+    const double own = weight_of(data, rows) / double(rows.width);
     settings.weighing = {own / double(rows.count), alpha / total_weight.value_or(own)};
     SignalPoll poll;
     objective = trainer

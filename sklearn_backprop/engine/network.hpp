@@ -23,23 +23,29 @@ struct Data {
   const T* weight = nullptr;
 };
 
-// Some of them: rows order[first], ... of the data (first, ... without an order).
+// Some of them: rows order[first], ... of the data (first, ... without an order). Where
+// members have rows of their own, `width` rows of the data stand at each place.
 struct Selection {
   const std::int64_t* order = nullptr;
   Index first = 0;
   Index count = 0;
+  Index width = 1;
 
+  Index n_sources() const { return count * width; }
   Index source(Index i) const {
-    return order != nullptr ? order[first + i] : first + i;
+    return order != nullptr ? order[first * width + i] : first + i;
   }
-  Selection part(Index begin, Index n) const { return {order, first + begin, n}; }
+  Selection part(Index begin, Index n) const {
+    return {order, first + begin, n, width};
+  }
 };
 
 template <typename T>
 double weight_of(const Data<T>& data, Selection rows) {
-  if (data.weight == nullptr) return double(rows.count);
+  if (data.weight == nullptr) return double(rows.n_sources());
   double total = 0;
-  for (Index i = 0; i < rows.count; ++i) total += double(data.weight[rows.source(i)]);
+  for (Index i = 0; i < rows.n_sources(); ++i)
+    total += double(data.weight[rows.source(i)]);
   return total;
 }
 
@@ -55,8 +61,8 @@ class Network {
     builder_.check_that_all_is_taken();
     chain_.reserve(layout_);
     head_.reserve(layout_);
-    input_ = layout_.reserve(n_inputs());
-    target_ = layout_.reserve(head_.n_targets());
+    input_ = layout_.reserve(n_members * n_inputs());
+    target_ = layout_.reserve(n_members * head_.n_targets());
     output_ = layout_.reserve(head_.n_raw());
   }
   Network(const Network&) = delete;
@@ -70,13 +76,18 @@ class Network {
   Index n_running() const { return builder_.n_running(); }
   Index n_constants() const { return builder_.n_constants(); }
   bool couples_rows() const { return chain_.couples_rows(); }
+  // About how many multiply-adds a row takes forward.
+  double products_per_row() const {
+    return double(n_parameters()) * double(chain_.rows_per_row());
+  }
   // Of each layer, by its number: the column of the records that it belongs to.
   const std::vector<Index>& columns_of_layers() const { return builder_.columns(); }
 
   // Rows that pass at once: few enough for the workspace to stay in the cache.
   Index rows_at_once() const {
     constexpr Index elements = Index(1) << 17;
-    return std::max<Index>(256, elements / std::max<Index>(1, layout_.per_row()));
+    const Index least = std::max<Index>(16, 256 / chain_.rows_per_row());
+    return std::max(least, elements / std::max<Index>(1, layout_.per_row()));
   }
   Workspace<T> make_workspace(Index max_rows) const {
     return Workspace<T>(layout_, max_rows);
@@ -131,23 +142,23 @@ class Network {
   // Views of the data where they lie in order, copies in the workspace otherwise.
   Rows<T> inputs(Pass<T>& pass, const Data<T>& data, Selection rows) const {
     Rows<T> x = data.x;
-    x.dense.rows = rows.count;
+    x.dense.rows = rows.n_sources();
     x.first = rows.first;
-    x.order = rows.order != nullptr ? rows.order + rows.first : nullptr;
+    x.order = rows.order != nullptr ? rows.order + rows.first * rows.width : nullptr;
     if (x.is_sparse() && chain_.reads_sparse()) return x;
-    const Matrix<T> copy = pass.workspace->matrix(input_, rows.count, n_inputs());
+    const Matrix<T> copy = pass.workspace->matrix(input_, x.dense.rows, n_inputs());
     if (x.is_sparse()) {
       copy_rows(x, copy);
-      return Rows<T>(copy);
-    }
-    if (rows.order == nullptr) {
+    } else if (rows.order == nullptr) {
       x.dense.data += rows.first * x.dense.stride;
       return x;
+    } else {
+      for (Index i = 0; i < copy.rows; ++i) {
+        std::copy_n(data.x.dense.row(rows.source(i)), n_inputs(), copy.row(i));
+      }
     }
-    for (Index i = 0; i < rows.count; ++i) {
-      std::copy_n(data.x.dense.row(rows.source(i)), n_inputs(), copy.row(i));
-    }
-    return Rows<T>(copy);
+    const Index cols = rows.width * n_inputs();
+    return Rows<T>(Matrix<T>{copy.data, rows.count, cols, cols});
   }
 
   const T* targets(Pass<T>& pass, const Data<T>& data, Selection rows) const {
@@ -155,10 +166,10 @@ class Network {
     if (rows.order == nullptr) return data.y + rows.first * k;
     T* copy = pass.workspace->at(target_);
     if (k == 1) {
-      for (Index i = 0; i < rows.count; ++i) copy[i] = data.y[rows.source(i)];
+      for (Index i = 0; i < rows.n_sources(); ++i) copy[i] = data.y[rows.source(i)];
       return copy;
     }
-    for (Index i = 0; i < rows.count; ++i) {
+    for (Index i = 0; i < rows.n_sources(); ++i) {
       std::copy_n(data.y + rows.source(i) * k, k, copy + i * k);
     }
     return copy;
@@ -167,7 +178,7 @@ class Network {
   double value_and_delta(Pass<T>& pass, const Data<T>& data, Selection rows,
                          Matrix<T> f) const {
     return head_.value_and_delta(*pass.workspace, f, targets(pass, data, rows),
-                                 pass.loss_share);
+                                 pass.loss_share, rows.width);
   }
 
   ParameterTable table_;

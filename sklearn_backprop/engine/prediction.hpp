@@ -14,7 +14,7 @@ namespace sklearn_backprop {
 template <typename T>
 int n_threads_worth(const Network<T>& network, Index n_rows, int n_threads) {
   constexpr double products_per_thread = 1e6;
-  const double work = double(n_rows) * double(network.n_parameters());
+  const double work = double(n_rows) * network.products_per_row();
   const double wanted = std::min(double(n_threads), work / products_per_thread);
   return std::max(1, static_cast<int>(std::min(wanted, double(n_rows))));
 }

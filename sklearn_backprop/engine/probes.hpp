@@ -20,14 +20,21 @@ Probe<T>* no_probe(int /* rank */) {
 
 // What the units did that report to one column of the records.
 struct UnitCounts {
-  std::vector<unsigned char> is_alive;  // per unit
-  Index n_alive = 0;
-  double n_saturated = 0;  // (row, unit) pairs
+  std::vector<unsigned char> is_alive;  // per unit, of all copies of the layer
+  std::vector<Index> n_alive;           // per copy
+  double n_saturated = 0;               // (row, unit) pairs
   double n_seen = 0;
 
+  // How many of the `width` units of a copy are alive; makes room for them.
+  Index& of_copy(Index copy, Index width) {
+    const auto n = static_cast<std::size_t>(copy + 1);
+    is_alive.resize(std::max(is_alive.size(), n * static_cast<std::size_t>(width)));
+    n_alive.resize(std::max(n_alive.size(), n));
+    return n_alive[n - 1];
+  }
   void clear() {
     std::fill(is_alive.begin(), is_alive.end(), static_cast<unsigned char>(0));
-    n_alive = 0;
+    std::fill(n_alive.begin(), n_alive.end(), Index(0));
     n_saturated = n_seen = 0;
   }
 };
@@ -47,9 +54,10 @@ class UnitProbe final : public Probe<T> {
     const Index column = (*columns_)[static_cast<std::size_t>(layer.number)];
     if (column < 0) return;
     UnitCounts& counts = counts_[static_cast<std::size_t>(column)];
-    counts.is_alive.resize(static_cast<std::size_t>(y.cols));
-    if (counts.n_alive < y.cols) {
-      counts.n_alive = units->mark_alive(pass, x, y, counts.is_alive.data());
+    Index& n_alive = counts.of_copy(layer.copy, y.cols);
+    if (n_alive < y.cols) {
+      unsigned char* is_alive = counts.is_alive.data() + layer.copy * y.cols;
+      n_alive = units->mark_alive(pass, x, y, is_alive);
     }
     counts.n_seen += double(y.rows * y.cols);
     counts.n_saturated += units->count_saturated(y);

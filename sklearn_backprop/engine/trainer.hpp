@@ -53,7 +53,7 @@ struct EpochResult {
 template <typename T>
 int team_size_for(const Network<T>& network, Index n_rows, int n_threads) {
   constexpr double products_per_thread = 2e6;
-  const double work = 3.0 * double(n_rows) * double(network.n_parameters());
+  const double work = 3.0 * double(n_rows) * network.products_per_row();
   const double wanted = std::min(double(n_threads), work / products_per_thread);
   return std::max(1, static_cast<int>(std::min(wanted, double(n_rows))));
 }

@@ -19,10 +19,13 @@ class Layout {
  public:
   Slot reserve(Index per_row, Index fixed = 0) {
     const Slot slot{per_row_, fixed_};
-    per_row_ += per_row;
+    per_row_ += per_row * rows_per_row_;
     fixed_ += (fixed + kUnit - 1) / kUnit * kUnit;
     return slot;
   }
+  // What is reserved from now on is for n rows where others have one.
+  void set_rows_per_row(Index n) { rows_per_row_ = n; }
+  Index rows_per_row() const { return rows_per_row_; }
   Index per_row() const { return per_row_; }
   Index fixed() const { return fixed_; }
 
@@ -32,6 +35,7 @@ class Layout {
  private:
   Index per_row_ = 0;
   Index fixed_ = 0;
+  Index rows_per_row_ = 1;
 };
 
 template <typename T>

@@ -22,19 +22,19 @@ class Builder {
   // Where the array that `key` names begins in theta. It has that size, or is cut into
   // consecutive rows of the table that have it together.
   Index parameter(const Spec& spec, const std::string& key, Index size) {
-    const Index first = spec.index(key);
+    const Index first = spec.index(key), expected = size * n_copies_;
     Index row = first, found = 0;
     do {
       found += take(row++).size;
-    } while (found < size && row < table_->size());
+    } while (found < expected && row < table_->size());
     const Parameter& parameter = table_->at(first);
-    if (found != size) {
+    if (found != expected) {
       throw std::invalid_argument("'" + parameter.name + "' has " +
                                   std::to_string(found) + " elements, but '" + key +
                                   "' of its layer of kind '" + spec.kind + "' needs " +
-                                  std::to_string(size) + ".");
+                                  std::to_string(expected) + ".");
     }
-    return parameter.begin;
+    return parameter.begin + copy_ * size;
   }
   // The same, or -1 where the specification does not name one.
   Index parameter_or_none(const Spec& spec, const std::string& key, Index size) {
@@ -42,7 +42,7 @@ class Builder {
   }
   // Where `size` running statistics begin.
   Index running(const Spec& spec, const std::string& key, Index size) {
-    return reserve(spec, key, size, n_running_);
+    return reserve(spec, key, size * n_copies_, n_running_) + copy_ * size;
   }
   // Where `size` constants begin.
   Index constants(const Spec& spec, const std::string& key, Index size) {
@@ -57,14 +57,36 @@ class Builder {
     if (specs.empty()) throw std::invalid_argument("A list of layers is empty.");
     std::vector<LayerPointer<T>> made;
     for (const Spec& spec : specs) {
-      const Index number = static_cast<Index>(columns_.size());
-      columns_.push_back(-1);
-      made.push_back(layer(spec));
-      made.back()->number = number;
-      columns_[static_cast<std::size_t>(number)] = last_column_;
+      made.push_back(numbered_layer(spec));
       check_width(made);
     }
     return Chain<T>(std::move(made));
+  }
+  // A layer with its place among all.
+  LayerPointer<T> numbered_layer(const Spec& spec) {
+    const auto number = static_cast<std::size_t>(n_numbered_++);
+    columns_.resize(std::max(columns_.size(), number + 1), -1);
+    LayerPointer<T> made = layer(spec);
+    made->number = static_cast<Index>(number);
+    made->copy = copy_;
+    columns_[number] = last_column_;
+    return made;
+  }
+  // The same layers n times: their arrays lie one copy's after the other's, constants
+  // are common to all.
+  std::vector<Chain<T>> copies(Index n, const std::vector<Spec>& specs) {
+    if (n_copies_ > 1) throw std::invalid_argument("Members hold no members.");
+    std::vector<Chain<T>> made;
+    const Index first = n_numbered_, column = last_column_;
+    n_copies_ = n;
+    for (copy_ = 0; copy_ < n; ++copy_) {
+      n_numbered_ = first;
+      last_column_ = column;
+      made.push_back(chain(specs));
+    }
+    copy_ = 0;
+    n_copies_ = 1;
+    return made;
   }
   // The layers that a block holds, of those widths.
   Chain<T> block(const Spec& spec, Index n_in, Index n_out) {
@@ -88,7 +110,7 @@ class Builder {
   // Marks a row as some layer's.
   const Parameter& take(Index row) {
     const Parameter& parameter = table_->at(row);
-    if (is_taken_[static_cast<std::size_t>(row)]) {
+    if (is_taken_[static_cast<std::size_t>(row)] && copy_ == 0) {
       throw std::invalid_argument("'" + parameter.name + "' belongs to two layers.");
     }
     is_taken_[static_cast<std::size_t>(row)] = true;
@@ -115,6 +137,8 @@ class Builder {
   const ParameterTable* table_;
   std::vector<bool> is_taken_;
   std::vector<Index> columns_;
+  Index n_numbered_ = 0;
+  Index copy_ = 0, n_copies_ = 1;
   Index last_column_ = -1;
   Index n_running_ = 0;
   Index n_constants_ = 0;

@@ -24,6 +24,12 @@ class Chain final : public Layer<T> {
                        [](const auto& layer) { return layer->couples_rows(); });
   }
 
+  Index rows_per_row() const override {
+    Index most = 1;
+    for (const auto& layer : layers_) most = std::max(most, layer->rows_per_row());
+    return most;
+  }
+
   void reserve(Layout& layout) override {
     outputs_.assign(size(), Slot{});
     Index widest = 1;

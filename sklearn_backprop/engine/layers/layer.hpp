@@ -37,6 +37,7 @@ struct Pass {
   Member* member = nullptr;  // of the team that shares the mini-batch, or null
   Probe<T>* probe = nullptr;
 
+  bool wants_input_gradient() const { return input_gradient != nullptr; }
   // The gradient of a parameter array that is summed row by row.
   T* start_sum(Index offset, Index n) const {
     T* sum = gradient + offset;
@@ -78,6 +79,8 @@ class Layer {
   virtual bool reads_sparse() const { return false; }
   // Its training pass couples the rows of a mini-batch.
   virtual bool couples_rows() const { return false; }
+  // How many rows a row is inside.
+  virtual Index rows_per_row() const { return 1; }
   virtual const Units<T>* units() const { return nullptr; }
 
   virtual void reserve(Layout&) {}
@@ -91,6 +94,8 @@ class Layer {
   // Its place in the order in which specifications list layers, blocks before what
   // they hold.
   Index number = -1;
+  // Which of several copies of the same specification, from 0.
+  Index copy = 0;
 };
 
 template <typename T>

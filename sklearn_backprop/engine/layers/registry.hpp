@@ -9,11 +9,17 @@
 
 #include "activation.hpp"
 #include "batch_norm.hpp"
+#include "beside.hpp"
 #include "blocks.hpp"
 #include "builder.hpp"
 #include "dense.hpp"
 #include "dropout.hpp"
 #include "layer_norm.hpp"
+#include "member_dense.hpp"
+#include "members.hpp"
+#include "periodic.hpp"
+#include "piecewise_linear.hpp"
+#include "scaled_dense.hpp"
 
 namespace sklearn_backprop {
 
@@ -22,8 +28,11 @@ template <typename... Kind>
 struct TypeList {};
 
 template <typename T>
-using Layers = TypeList<Dense<T>, Activation<T>, BatchNorm<T>, LayerNorm<T>, Dropout<T>,
-                        ResidualAdd<T>, ResidualConcat<T>>;
+using Layers =
+    TypeList<Dense<T>, Activation<T>, BatchNorm<T>, LayerNorm<T>, Dropout<T>,
+             ResidualAdd<T>, ResidualConcat<T>, Beside<T>, Select<T>, OneHot<T>,
+             PiecewiseLinear<T>, Periodic<T>, SharedMembers<T>, IndependentMembers<T>,
+             MemberScale<T>, MemberAffine<T>, MemberDense<T>, ScaledDense<T>>;
 
 template <typename... Kind>
 std::vector<std::string> layer_kinds(TypeList<Kind...>) {

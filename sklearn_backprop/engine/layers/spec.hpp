@@ -1,6 +1,7 @@
 // What a layer is to be, in words and numbers: the list that Python lays out.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -13,7 +14,7 @@
 namespace sklearn_backprop {
 
 struct Spec {
-  using Value = std::variant<Index, double, std::string>;
+  using Value = std::variant<Index, double, std::string, std::vector<Index>>;
 
   std::string kind;
   std::map<std::string, Value> values;
@@ -25,6 +26,15 @@ struct Spec {
     const auto* value = std::get_if<Index>(&at(key));
     if (value != nullptr && *value >= 0) return *value;
     throw std::invalid_argument(name_of(key) + " must be an integer, not negative.");
+  }
+  // Columns, or a size for each of some things.
+  const std::vector<Index>& indices(const std::string& key) const {
+    const auto* value = std::get_if<std::vector<Index>>(&at(key));
+    const bool fits = value != nullptr && std::all_of(value->begin(), value->end(),
+                                                      [](Index i) { return i >= 0; });
+    if (fits) return *value;
+    throw std::invalid_argument(name_of(key) +
+                                " must be a list of integers, none negative.");
   }
   double number(const std::string& key) const {
     const Value& value = at(key);
