@@ -1,7 +1,7 @@
 """What a fitted model's history tells: findings, displays, the range test."""
 
+from .._diagnosis import Finding
 from ._descent_path import DescentPathDisplay
-from ._diagnosis import Finding
 from ._gradient_flow import GradientFlowDisplay
 from ._learning_rate import LearningRateRangeDisplay
 from ._loss_curve import LossCurveDisplay
