@@ -2,30 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ._callbacks import FitTasks
+from ._rows import Rows
 from ._verbose import ProgressLines
 
-__all__ = ["EpochLoop", "Rows"]
-
-
-class Rows(NamedTuple):
-    """Rows as the engine takes them: X (n, p), Y (n, K), weight (n,) or None."""
-
-    X: Any
-    Y: np.ndarray
-    weight: np.ndarray | None
-    weight_unit: float = 1.0  # in which the weights are counted
-
-    @property
-    def total_weight(self) -> float:
-        """The weight of all rows together."""
-        if self.weight is None:
-            return float(len(self.Y))
-        return float(self.weight.sum(dtype=np.float64))
+__all__ = ["EpochLoop", "pass_batches"]
 
 
 class EpochLoop(ABC):
@@ -52,7 +37,7 @@ class EpochLoop(ABC):
 
     @abstractmethod
     def finish(self, epoch) -> bool:
-        """Take over what `train` returned; tell whether the epoch was the last."""
+        """Record what `train` returned; tell whether the epoch was the last."""
 
     @abstractmethod
     def copy_state(self) -> Any:
@@ -76,11 +61,17 @@ class EpochLoop(ABC):
 
     def pass_batches(self, trainer, theta, running, **settings):
         """Let the engine pass all mini-batches of one epoch."""
-        return trainer.train_epoch(
+        return pass_batches(
+            trainer,
             theta,
             running,
-            *self.rows[:3],
+            self.rows,
             self.draw_order(),
             total_weight=self.total_weight,
             **settings,
         )
+
+
+def pass_batches(trainer, theta, running, rows: Rows, order, **settings):
+    """Let the engine train theta and running, in place, by mini-batches of an order."""
+    return trainer.train_epoch(theta, running, *rows.table, order, **settings)

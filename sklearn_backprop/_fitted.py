@@ -9,10 +9,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from ._epochs import Rows
+from ._rows import Rows
 from .engine import _engine
-from .neural_network._network import Network
-from .neural_network._targets import ENGINE_LINKS
+from .linear_model import GDLinearRegression
+from .neural_network._estimator import NetworkEstimator, ValidationData
+from .neural_network._network import ENGINE_LINKS, Network
 
 __all__ = [
     "fitted_network",
@@ -31,25 +32,25 @@ _ENGINES = {
 
 
 def is_network(estimator) -> bool:
-    """Tell whether it is one of the perceptrons."""
-    return hasattr(estimator, "_given_validation")
+    """Tell whether it is one of the networks."""
+    return isinstance(estimator, NetworkEstimator)
 
 
 def is_linear(estimator) -> bool:
     """Tell whether it is GDLinearRegression."""
-    return hasattr(estimator, "_coefficients") and hasattr(estimator, "l1_ratio")
+    return isinstance(estimator, GDLinearRegression)
 
 
 def fitted_network(estimator) -> Network:
     """Give the network of a fitted estimator, with arrays put in by hand."""
     check_is_fitted(estimator)
-    estimator._gather()
-    return estimator._training.network
+    return estimator._network()
 
 
 def rows_of(estimator, X, y, sample_weight) -> Rows:
     """Read rows as the network meets them: encoded, weighed by row and class."""
-    rows = estimator._given_validation(X, y, sample_weight).rows
+    given = ValidationData(X, y, sample_weight)
+    rows = estimator._given_validation(given).rows
     _check_outputs(estimator, rows.Y.shape[1], estimator.n_outputs_)
     return rows
 
@@ -57,9 +58,7 @@ def rows_of(estimator, X, y, sample_weight) -> Rows:
 def rows_in(estimator, X):
     """Read rows (n, p) as a fitted estimator's `predict` does."""
     if is_network(estimator):
-        return estimator._read_rows(
-            X, dtype=fitted_network(estimator).dtype, reset=False
-        )
+        return estimator._read_rows(X, dtype=fitted_network(estimator).dtype)
     return validate_data(estimator, X, accept_sparse="csr", dtype=float, reset=False)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOptimizer
+from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import (
     InvalidParameterError,
@@ -17,6 +19,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import fitted_network
 from ..neural_network import BackpropMLPClassifier, BackpropMLPRegressor
+from ..neural_network._labels import LabelCoder
+from ..neural_network._numbers import NumberCoder
 
 __all__ = ["from_sklearn", "to_sklearn"]
 
@@ -101,11 +105,30 @@ def from_sklearn(mlp):
     for name in _SHARED:
         if hasattr(mlp, name):
             setattr(net, name, copy.deepcopy(getattr(mlp, name)))
-    if is_classifier(mlp):
-        net._label_binarizer = copy.deepcopy(mlp._label_binarizer)
+    net._coder = _label_coder(mlp) if is_classifier(mlp) else NumberCoder(net.loss)
     _take_weights(net, mlp)
     _take_progress(net, mlp)
     return net
+
+
+def _label_coder(mlp) -> LabelCoder:
+    binarizer = mlp._label_binarizer
+    return LabelCoder(
+        classes=binarizer.classes_.copy(),
+        is_multilabel=binarizer.y_type_.startswith("multilabel"),
+        is_sparse=bool(binarizer.sparse_input_),
+        out_activation=mlp.out_activation_,
+    )
+
+
+def _label_binarizer(coder: LabelCoder) -> LabelBinarizer:
+    """What scikit-learn has in a coder's place."""
+    if not coder.is_multilabel:
+        return LabelBinarizer().fit(coder.classes)
+    indicators = np.eye(len(coder.classes), dtype=int)
+    return LabelBinarizer().fit(
+        csr_matrix(indicators) if coder.is_sparse else indicators
+    )
 
 
 def _counterpart(estimator, caller: str) -> type[BaseEstimator]:
@@ -134,7 +157,7 @@ def _take_weights(net, mlp) -> None:
         for view, array in zip(architecture.views(role, theta), arrays, strict=True):
             view[...] = array
     rng = copy.deepcopy(check_random_state(getattr(mlp, "_random_state", None)))
-    net._take(architecture, theta, rng, n_outputs)
+    net._begin_training(architecture, theta, rng)
     net._show_views()
 
 
@@ -254,7 +277,7 @@ def to_sklearn(net):
         if hasattr(net, name):
             setattr(mlp, name, copy.deepcopy(getattr(net, name)))
     if is_classifier(net):
-        mlp._label_binarizer = copy.deepcopy(net._label_binarizer)
+        mlp._label_binarizer = _label_binarizer(net._coder)
     mlp.coefs_ = [W.copy() for W in net.coefs_]
     mlp.intercepts_ = [b.copy() for b in net.intercepts_]
     mlp._best_coefs = [W.copy() for W in net.coefs_]

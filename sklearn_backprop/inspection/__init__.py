@@ -1,10 +1,10 @@
 """What a fitted model's history tells: findings, displays, the range test."""
 
+from .._diagnosis import Finding
 from ._backpropagation import Backpropagation
 from ._backpropagation_display import BackpropagationDisplay
 from ._derivatives import backpropagate, input_gradients
 from ._descent_path import DescentPathDisplay
-from ._diagnosis import Finding
 from ._gradient_check import GradientCheck
 from ._gradient_flow import GradientFlowDisplay
 from ._layer_pass import LayerPass, Step

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._diagnosis import NetworkRecord
 from ._canvas import (
     GREY,
     VERMILION,
@@ -12,7 +13,7 @@ from ._canvas import (
     whole_numbers,
     wrapped,
 )
-from ._pipeline import fitted_last_step
+from ._pipeline import fitted_last_step, record_of
 
 __all__ = ["GradientFlowDisplay"]
 
@@ -26,23 +27,27 @@ LAYER_RECORDS = {
     "saturated_fraction": ("share of saturated activations", False),
 }
 MOST_LEGEND_ENTRIES = 6  # more layers are told apart by a colour bar
+LAYER_AXIS = "layer, from input to output"
 
 
 class GradientFlowDisplay:
     """What happened to every layer's gradient during training.
 
     Built by :meth:`from_estimator` from the ``gradient_history_`` of a network: one
-    line per layer over the epochs, or a heat map of layers by epochs. Zeros and
-    infinities, which a logarithmic scale has no place for, are drawn a decade below and
-    above all other values and marked as what they are; NaN leaves a gap.
+    line per recorded array over the epochs, or a heat map of arrays by epochs. As a
+    rule these are the weights of each layer. Zeros and infinities, which a logarithmic
+    scale has no place for, are drawn a decade below and above all other values and
+    marked as what they are; NaN leaves a gap.
 
     Parameters
     ----------
-    values : array-like of shape (n_records, n_weight_layers)
-        The records, one column per weight matrix from input to output.
+    values : array-like of shape (n_records, n_arrays)
+        The records, one column per recorded array from input to output.
     quantity : str, default="gradient_norm"
         What they are: "gradient_norm", "gradient_norm_max", "update_ratio",
         "dead_fraction" or "saturated_fraction".
+    array_names : sequence of str or None, default=None
+        Names of the columns; None calls them layers and numbers them.
     record_name : str, default="epoch"
         What a record covers: "epoch", "mini-batch" or "iteration" (of L-BFGS).
     estimator_name : str or None, default=None
@@ -55,11 +60,11 @@ class GradientFlowDisplay:
     figure_ : matplotlib Figure
         Figure containing them.
     lines_ : list of matplotlib Line2D or None
-        A line per layer, from input to output; None for ``kind="heatmap"``.
+        A line per array, from input to output; None for ``kind="heatmap"``.
     image_ : matplotlib AxesImage or None
         The heat map; None for ``kind="lines"``.
     colorbar_ : matplotlib Colorbar or None
-        Which colour is which layer, or which value.
+        Which colour is which array, or which value.
 
     See Also
     --------
@@ -93,11 +98,13 @@ class GradientFlowDisplay:
         *,
         values,
         quantity="gradient_norm",
+        array_names=None,
         record_name="epoch",
         estimator_name=None,
     ):
         self.values = values
         self.quantity = quantity
+        self.array_names = array_names
         self.record_name = record_name
         self.estimator_name = estimator_name
 
@@ -146,12 +153,12 @@ class GradientFlowDisplay:
         """
         estimator = fitted_last_step(estimator)
         _require_layer_record(quantity)
-        history = _gradient_history(estimator)
-        values = np.asarray(history[quantity])
+        record = _record_with_history(estimator)
         display = cls(
-            values=values,
+            values=np.asarray(record.history[quantity]),
             quantity=quantity,
-            record_name=_record_name(estimator, len(values)),
+            array_names=record.names,
+            record_name=record.record_name,
             estimator_name=name_of(estimator, name),
         )
         return display.plot(ax=ax, kind=kind, **kwargs)
@@ -212,7 +219,7 @@ class GradientFlowDisplay:
                 column,
                 **{
                     "color": colour,
-                    "label": _layer_name(layer, n_layers) if is_known else None,
+                    "label": self._name(layer, n_layers) if is_known else None,
                     **style,
                 },
             )
@@ -226,6 +233,12 @@ class GradientFlowDisplay:
             self.ax_.legend()
         if not has_legend:
             self.colorbar_ = _layer_bar(self.ax_, n_layers)
+
+    def _name(self, column, n_columns) -> str:
+        """Name a column of the records."""
+        if self.array_names is not None:
+            return self.array_names[column]
+        return _layer_name(column, n_columns)
 
     def _plot_heatmap(self, drawable, kwargs):
         from matplotlib import colormaps, colors
@@ -254,8 +267,11 @@ class GradientFlowDisplay:
             self.colorbar_ = self.figure_.colorbar(
                 self.image_, ax=self.ax_, label=label
             )
-        self.ax_.set_ylabel("layer, from input to output")
-        number_layers(self.ax_.yaxis, n_layers)
+        if self.array_names is not None and n_layers <= MOST_LEGEND_ENTRIES:
+            self.ax_.set_yticks(range(1, n_layers + 1), self.array_names)
+        else:
+            self.ax_.set_ylabel(LAYER_AXIS)
+            number_layers(self.ax_.yaxis, n_layers)
         drawable.explain_colours(self.ax_)
 
 
@@ -326,28 +342,21 @@ def _require_layer_record(quantity) -> None:
         )
 
 
-def _gradient_history(estimator) -> dict[str, np.ndarray]:
-    """The records of a fitted network."""
-    history = getattr(estimator, "gradient_history_", None)
-    if history is None:
+def _record_with_history(estimator) -> NetworkRecord:
+    """The record of a fitted network that kept a history."""
+    record = record_of(estimator)
+    if not isinstance(record, NetworkRecord):
         raise ValueError(
             f"{type(estimator).__name__} keeps no gradient_history_: only "
             "BackpropMLPClassifier and BackpropMLPRegressor have layers to look into."
         )
-    if not history:
+    if not record.history:
         raise ValueError(
             "gradient_history_ is empty: it was fitted with track_gradients="
-            f"{estimator.track_gradients!r}. Fit with track_gradients='epoch' or "
-            "'batch'."
+            f"{record.params['track_gradients']!r}. Fit with track_gradients='epoch' "
+            "or 'batch'."
         )
-    return history
-
-
-def _record_name(estimator, n_records) -> str:
-    """Say what a record covers."""
-    if estimator.solver == "lbfgs":
-        return "iteration"
-    return "epoch" if n_records == len(estimator.loss_curve_) else "mini-batch"
+    return record
 
 
 def _layer_name(layer, n_layers) -> str:
@@ -363,8 +372,6 @@ def _layer_bar(ax, n_layers):
 
     cmap = colors.ListedColormap([shade(i / (n_layers - 1)) for i in range(n_layers)])
     norm = colors.Normalize(0.5, n_layers + 0.5)
-    bar = ax.figure.colorbar(
-        cm.ScalarMappable(norm, cmap), ax=ax, label="layer, from input to output"
-    )
+    bar = ax.figure.colorbar(cm.ScalarMappable(norm, cmap), ax=ax, label=LAYER_AXIS)
     number_layers(bar.ax.yaxis, n_layers)
     return bar

@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length
 
+from .._diagnosis import RecordsTraining
 from ..exceptions import DivergenceError
 from ._canvas import OKABE_ITO, VERMILION, name_of, require_axes, wrapped
 from ._pipeline import last_step
@@ -173,15 +174,15 @@ class LearningRateRangeDisplay:
             If the estimator takes no steps that a rate could lengthen, or the ends of
             the sweep do not rise.
         """
-        is_linear = _is_linear(last_step(estimator))
+        _require_steps(last_step(estimator))
         model, X, y, weight = _prepare(estimator, X, y, sample_weight)
-        if is_linear:
+        if model._steps_by_batches:
+            rates = _rates(min_rate, max_rate, n_rates, (1e-6, 10.0, 200))
+            found = _sweep_network(model, X, y, weight, rates)
+        else:
             unit = _unit_step(model, X, y, weight)
             rates = _rates(min_rate, max_rate, n_rates, (1e-3 * unit, 4 * unit, 60))
             found = _sweep_descent(model, X, y, weight, rates, n_steps, unit)
-        else:
-            rates = _rates(min_rate, max_rate, n_rates, (1e-6, 10.0, 200))
-            found = _sweep_network(model, X, y, weight, rates)
         display = cls(**found, estimator_name=name_of(model, name))
         return display.plot(ax=ax, **kwargs)
 
@@ -273,22 +274,21 @@ def _prepare(estimator, X, y, sample_weight):
     return model.set_params(verbose=0, warm_start=False), X, y, weight
 
 
-def _is_linear(model) -> bool:
-    """Whether it descends on a linear model; refuse what takes no steps at all."""
-    parameters = model.get_params()
-    is_linear = "feature_scaling" in parameters
-    if not (is_linear or "track_gradients" in parameters):
+def _require_steps(model) -> None:
+    """Refuse what takes no steps whose length a learning rate sets."""
+    if not isinstance(model, RecordsTraining):
         raise ValueError(
             f"{type(model).__name__} has no learning rate that this test can sweep. "
             "Pass a BackpropMLPClassifier, BackpropMLPRegressor or GDLinearRegression."
         )
-    if parameters["solver"] in ("lbfgs", "normal"):
-        remedy = "solver='gd'" if is_linear else "solver='adam' or 'sgd'"
+    solver = model.solver
+    if solver in ("lbfgs", "normal"):
+        by_batches = model._steps_by_batches
+        remedy = "solver='adam' or 'sgd'" if by_batches else "solver='gd'"
         raise ValueError(
-            f"solver={parameters['solver']!r} takes no steps whose length a learning "
-            f"rate sets. Pass {remedy}."
+            f"solver={solver!r} takes no steps whose length a learning rate sets. Pass "
+            f"{remedy}."
         )
-    return is_linear
 
 
 def _rates(low, high, n_rates, defaults) -> np.ndarray:

@@ -1,7 +1,10 @@
 """How the loss fell: training and validation, of one estimator or several."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from .._diagnosis import DescentRecord
 from ._canvas import (
     OKABE_ITO,
     name_of,
@@ -9,7 +12,7 @@ from ._canvas import (
     whole_numbers,
     wrapped,
 )
-from ._pipeline import fitted_last_step
+from ._pipeline import fitted_last_step, record_of
 
 __all__ = ["LossCurveDisplay"]
 
@@ -125,8 +128,8 @@ class LossCurveDisplay:
             If it has no curve, or ``validation=True`` and it watched no validation set.
         """
         estimator = fitted_last_step(estimator)
-        train_loss = _loss_curve(estimator)
-        curve = getattr(estimator, "validation_loss_curve_", None)
+        train_loss, step_name = _losses_of(estimator)
+        curve, scores = _validation_of(estimator)
         if validation and not curve:
             raise ValueError(
                 f"This {type(estimator).__name__} watched no validation set. Fit a "
@@ -134,17 +137,16 @@ class LossCurveDisplay:
                 "or pass validation=None."
             )
         epochs = best = None
-        if validation is False or not curve:
-            curve = None
-        else:
+        shows_validation = validation is not False and len(curve) > 0
+        if shows_validation:
             epochs = _validation_epochs(train_loss, len(curve))
-            best = int(epochs[np.argmax(estimator.validation_scores_)])
+            best = int(epochs[np.argmax(scores)])
         display = cls(
             train_loss=train_loss,
-            validation_loss=curve,
+            validation_loss=curve if shows_validation else None,
             validation_epochs=epochs,
             best_epoch=best,
-            step_name="iteration" if _counts_iterations(estimator) else "epoch",
+            step_name=step_name,
             estimator_name=name_of(estimator, name),
         )
         return display.plot(ax=ax, **kwargs)
@@ -232,15 +234,27 @@ def _next_colour(ax) -> str:
     return OKABE_ITO[n_curves % len(OKABE_ITO)]
 
 
-def _loss_curve(estimator) -> np.ndarray:
-    """Training losses (n,) of a fitted estimator."""
-    curve = np.asarray(getattr(estimator, "loss_curve_", ()), dtype=float)
-    if getattr(estimator, "solver", None) == "normal" or not len(curve):
+def _losses_of(estimator) -> tuple[np.ndarray, str]:
+    """Training losses (n,) of a fitted estimator, and what each belongs to."""
+    record = record_of(estimator)
+    if record is None:  # another package's perceptron has a loss_curve_, too
+        curve, step_name = getattr(estimator, "loss_curve_", ()), "epoch"
+    else:
+        curve, step_name = record.loss, record.step_name
+    if not len(curve) or (isinstance(record, DescentRecord) and record.solver != "gd"):
         raise ValueError(
             f"This {type(estimator).__name__} has no loss curve: it did not learn step "
             "by step. Fit a network, or GDLinearRegression with solver='gd'."
         )
-    return curve
+    return np.asarray(curve, dtype=float), step_name
+
+
+def _validation_of(estimator) -> tuple[Sequence[float], Sequence[float]]:
+    """Validation losses and scores of a fitted estimator, empty if it has none."""
+    record = record_of(estimator)
+    if record is None or record.validation_scores is None:
+        return (), ()
+    return record.validation_loss or (), record.validation_scores
 
 
 def _validation_epochs(train_loss, n_validated) -> np.ndarray:
@@ -254,10 +268,3 @@ def _validation_epochs(train_loss, n_validated) -> np.ndarray:
     finished = n_epochs - (not np.isfinite(train_loss[-1]))
     first = max(0, finished - n_validated)
     return np.arange(first + 1, first + n_validated + 1)
-
-
-def _counts_iterations(estimator) -> bool:
-    """Whether its curve has an entry per step on all rows, not per epoch."""
-    return estimator.solver == "lbfgs" or (
-        estimator.solver == "gd" and estimator.batch_size is None
-    )

@@ -1,9 +1,11 @@
-"""Where a pipeline keeps what there is to inspect."""
+"""Where pipelines and estimators keep what there is to inspect."""
 
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["fitted_last_step", "last_step"]
+from .._diagnosis import RecordsTraining, TrainingRecord
+
+__all__ = ["fitted_last_step", "last_step", "record_of"]
 
 
 def last_step(estimator):
@@ -16,3 +18,10 @@ def fitted_last_step(estimator):
     last = last_step(estimator)
     check_is_fitted(last)
     return last
+
+
+def record_of(estimator) -> TrainingRecord | None:
+    """What a fitted estimator declares of its training; None of another package's."""
+    if isinstance(estimator, RecordsTraining):
+        return estimator._training_record()
+    return None

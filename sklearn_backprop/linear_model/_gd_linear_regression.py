@@ -1,7 +1,6 @@
 """Linear regression by two roads: gradient descent and the normal equation."""
 
 import copy
-import warnings
 from functools import cache
 from numbers import Integral, Real
 from typing import Any
@@ -20,10 +19,12 @@ from sklearn.utils.validation import (
 )
 
 from .._callbacks import CallbackSupportMixin, FitTasks
+from .._diagnosis import DescentRecord, RecordsTraining
 from .._documentation import DocumentationLinkMixin
 from .._finite import as_numbers, finite_predictions
 from .._parameters import refuse_huge_numbers
 from .._stored import StoredStateMixin
+from .._warning import warn
 from .._weights import LIGHTEST, drop_rows_without_weight, weight_unit
 from ..engine._engine import Status
 from ..exceptions import DivergenceError
@@ -65,6 +66,7 @@ _OPTIONAL_ATTRIBUTES = (
 class GDLinearRegression(
     CallbackSupportMixin,
     DocumentationLinkMixin,
+    RecordsTraining,
     MultiOutputMixin,
     RegressorMixin,
     StoredStateMixin,
@@ -212,6 +214,7 @@ class GDLinearRegression(
     'cholesky'
     """
 
+    _steps_by_batches = False
     _parameter_constraints: dict = {
         "solver": [StrOptions({"gd", "normal"})],
         "fit_intercept": ["boolean"],
@@ -568,14 +571,13 @@ class GDLinearRegression(
         self.condition_number_ = solution.condition_number
         self._rows = solution.rows
         if solution.solver == "pinv":
-            warnings.warn(
+            warn(
                 "The data do not determine the coefficients: their rank is "
                 f"{solution.rank} for {self.n_features_in_} features (too few rows, or "
                 "constant, duplicate or linearly dependent columns). Of all "
                 "coefficients that fit equally well, those of least norm were taken. "
                 "Pass alpha > 0, or drop the columns that others determine.",
                 LinAlgWarning,
-                stacklevel=5,
             )
 
     # Gradient descent
@@ -607,7 +609,7 @@ class GDLinearRegression(
         def as_if_stopped(result: Descended) -> dict[str, Any]:
             twin = copy.copy(self)
             twin._record(problem, result, y)
-            twin._take(result, scaling, X, y)
+            twin._set_descended(result, scaling, X, y)
             return dict(vars(twin))
 
         tasks.attributes_of = as_if_stopped
@@ -623,29 +625,25 @@ class GDLinearRegression(
         self._record(problem, result, y)
         if result.status == Status.DIVERGED:
             raise DivergenceError(divergence_message(problem, settings, result))
-        self._take(result, scaling, X, y)
+        self._set_descended(result, scaling, X, y)
         self._warn_if_unfinished(problem, settings, result)
         tasks.finish()
 
     def _warn_if_unfinished(self, problem, settings, result: Descended) -> None:
         """Say it where descent ended before the minimum, unless it was asked to."""
         if result.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warn("Training interrupted by user.")
         elif (
             result.status != Status.CONVERGED
             and not result.stopped
             and settings.max_iter > 1
         ):
-            warnings.warn(
-                unfinished_message(problem, settings, result),
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+            warn(unfinished_message(problem, settings, result), ConvergenceWarning)
         elif (message := hovering_message(result, self.batch_size)) is not None:
-            warnings.warn(message, ConvergenceWarning, stacklevel=5)
+            warn(message, ConvergenceWarning)
 
-    def _take(self, result: Descended, scaling, X, y) -> None:
-        """Take over coefficients, and the scaling that goes with them."""
+    def _set_descended(self, result: Descended, scaling, X, y) -> None:
+        """Coefficients after a descent, and the scaling that goes with them."""
         self._scaling = scaling
         self._rows = None  # a factor of earlier rows does not know of this descent
         self._set_coefficients(result.coef, result.intercept, X, y)
@@ -673,6 +671,19 @@ class GDLinearRegression(
         self.rank_ = problem.rank
         self.condition_number_ = problem.condition_number
         self.feature_scale_ = problem.feature_scale
+
+    def _training_record(self) -> DescentRecord:
+        """What displays and diagnosis read."""
+        return DescentRecord(
+            params=self.get_params(deep=False),
+            loss=np.asarray(self.loss_curve_),
+            n_iter=self.n_iter_,
+            step_name="iteration" if self.batch_size is None else "epoch",
+            feature_scale=getattr(self, "feature_scale_", np.zeros(0)),
+            solver=self.solver_,
+            condition_number=self.condition_number_,
+            learning_rate=getattr(self, "learning_rate_", np.nan),
+        )
 
     def _coefficients(self):
         """Fitted coefficients (k, p) and intercept (k,)."""

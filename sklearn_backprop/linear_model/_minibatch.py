@@ -12,7 +12,8 @@ import numpy as np
 from scipy import sparse
 
 from .._callbacks import FitTasks
-from .._epochs import EpochLoop, Rows
+from .._epochs import EpochLoop, pass_batches
+from .._rows import Rows
 from .._threads import single_threaded_blas
 from ..engine import _engine
 from ..engine._engine import Status
@@ -95,7 +96,7 @@ def hovering_message(result: Descended, batch_size: int) -> str | None:
 
 
 class _DivergedError(Exception):
-    """Ends an epoch that is not to be taken over."""
+    """Ends an epoch whose coordinates are not kept."""
 
 
 class _Descent(EpochLoop):
@@ -186,12 +187,12 @@ class _Descent(EpochLoop):
 
     # --- after an epoch
     def finish(self, theta) -> bool:
-        """Take over an epoch's coordinates, record, and decide whether to stop."""
+        """Keep an epoch's coordinates, record, and decide whether to stop."""
         loss, gradient = np.inf, np.full_like(self.theta, np.inf)
         if theta is not None:
             self.theta = theta
             loss, gradient = self._evaluate(theta)
-        self._remember(loss, gradient)
+        self._write_down(loss, gradient)
         self.status = self._judge(loss, gradient)
         return self.status != Status.RUNNING
 
@@ -204,7 +205,7 @@ class _Descent(EpochLoop):
             return self._shorten()
         return self._stall() if self.n_stalled == _PATIENCE else Status.RUNNING
 
-    def _remember(self, loss, gradient) -> None:
+    def _write_down(self, loss, gradient) -> None:
         """Write the epoch down, and count those that did not improve."""
         self.losses.append(loss)
         self.gradient_norms.append(float(np.linalg.norm(gradient)))
@@ -271,16 +272,17 @@ class _Descent(EpochLoop):
 
     def _trial(self) -> Callable[[np.ndarray], bool]:
         """Epochs of the same descent on one target of zero."""
-        X, Y, weight, _ = self.rows
-        rows, trainer = (X, np.zeros((len(Y), 1)), weight), self._trainer(1)
+        n_rows, trainer = len(self.rows), self._trainer(1)
+        rows = replace(self.rows, Y=np.zeros((n_rows, 1)))
         rng = np.random.default_rng(0)
 
         def epoch(error):
-            order = rng.permutation(len(Y)) if self.batches.shuffles else None
-            result = trainer.train_epoch(
+            order = rng.permutation(n_rows) if self.batches.shuffles else None
+            result = pass_batches(
+                trainer,
                 error,
                 np.zeros(0),
-                *rows,
+                rows,
                 order,
                 total_weight=self.total_weight,
                 **self._step(self.rate, 1),

@@ -26,6 +26,7 @@ __all__ = [
     "Parameter",
     "activation_per_layer",
     "build_architecture",
+    "refuse_another_shape",
 ]
 
 # Name -> the initializer that keeps the variance of its signal ("auto").
@@ -147,6 +148,16 @@ class Architecture:
     def shapes(self, role: str) -> list[tuple[int, ...]]:
         """Shapes of all arrays of one role, from input to output."""
         return [row.shape for row in self.parameters if row.role == role]
+
+    @property
+    def recorded_names(self) -> list[str]:
+        """Names of the arrays that histories have a column for, in their order."""
+        return [row.name for row in self.parameters if row.is_recorded]
+
+    def recorded(self, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """Show the recorded arrays of a vector as long as theta, by name."""
+        rows = (row for row in self.parameters if row.is_recorded)
+        return {row.name: row.view(vector) for row in rows}
 
     def start_running(self, dtype: np.dtype) -> np.ndarray:
         """Give running means of zero and variances of one, (n_running,)."""
@@ -425,3 +436,22 @@ def _skip(
             last.index, "P", (n_in, n_out), initializer=ACTIVATIONS["identity"]
         )
     return layer
+
+
+def refuse_another_shape(there: Architecture, wanted: Architecture) -> None:
+    """Say which parameters ask for another network than the one that is there."""
+    changed = [
+        f"{name} was {there.shaped_by[name]} and is {value}"
+        for name, value in wanted.shaped_by.items()
+        if there.shaped_by[name] != value
+    ]
+    if there.shapes("b")[-1] != wanted.shapes("b")[-1]:
+        changed.append(
+            f"y had {there.shapes('b')[-1][0]} output(s) and has "
+            f"{wanted.shapes('b')[-1][0]}"
+        )
+    if changed:
+        raise ValueError(
+            f"This fit would continue another network: {'; '.join(changed)}. Restore "
+            "what shapes the network, or fit a new one with warm_start=False."
+        )

@@ -1,212 +1,24 @@
 """The perceptron for labels."""
 
-import numpy as np
-from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
-from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import (
-    _check_partial_fit_first_call,
-    type_of_target,
-    unique_labels,
-)
-from sklearn.utils.validation import (
-    check_is_fitted,
-    validate_data,
-)
-
-from . import _targets
-from ._base import FLOATS, BaseBackpropMLP
-from ._targets import CLASSIFICATION_LOSSES
+from .._documentation import shows_inherited_text
+from ._classification import NetworkClassifier
+from ._hidden_layers import HiddenLayers
+from ._training_parameters import TrainingParameters
 
 __all__ = ["BackpropMLPClassifier"]
 
 
-class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
+@shows_inherited_text
+class BackpropMLPClassifier(HiddenLayers, NetworkClassifier):
     """Multilayer perceptron classifier, trained by backpropagation.
 
     A drop-in for scikit-learn's MLPClassifier on a compiled engine, with modern
     activations, residual blocks, normalization, dropout, clipping, schedules and a
     record of what the gradients do in every layer.
 
-    Parameters
-    ----------
-    hidden_layer_sizes : int or array-like of int, default=(100,)
-        Widths of the hidden layers, from input to output. An empty tuple makes a
-        linear model.
-    activation : str or list of str, default="relu"
-        One of "relu", "leaky_relu" (slope 0.01), "elu", "selu", "gelu" (exact), "silu",
-        "mish", "softplus", "tanh", "logistic" (alias "sigmoid") and "identity": for
-        all hidden layers, or a list with one name for each.
-    init : str, default="auto"
-        How weight matrices start; biases start at zero. "auto" takes He's rule for
-        the relu family, Xavier's for "tanh" and "logistic", and LeCun's for "selu",
-        "identity" and the output layer; the first layer of a relu net, which no relu
-        stands before, starts with half of LeCun's variance. Otherwise one of
-        "xavier_uniform" (alias "xavier"), "xavier_normal", "he_normal" (alias "he"),
-        "he_uniform", "lecun_normal", "lecun_uniform", "orthogonal" and "zeros".
-    init_scale : float, default=1.0
-        Multiplies the standard deviation of every starting weight matrix: shows what
-        too large or too small does.
-    residual : {"add", "concat"} or None, default=None
-        Whether blocks of hidden layers are bypassed: "add" adds a block's input to its
-        output, through a learned projection where the widths differ [1]_; "concat"
-        puts it beside the output [2]_. With "add" the first hidden layer makes the
-        stream that the blocks of the others add to, each before its activation and
-        scaled by 1/sqrt(number of blocks), so that nets of any depth start well [3]_.
-    residual_block_size : int, default=1
-        Hidden layers per block; the last block may be shorter.
-    normalization : {"batch", "layer"} or None, default=None
-        Standardize pre-activations over the rows of a mini-batch [4]_ (prediction uses
-        running averages) or over the units of each row [5]_.
-    dropout : float in [0, 1), default=0.0
-        Share of hidden activations set to zero in each training step.
-    loss : {"log_loss", "squared_error"}, default="log_loss"
-        Cross-entropy, or half the mean squared error of the probabilities.
-    class_weight : dict, "balanced" or None, default=None
-        Factor of each class on the weights of its rows; "balanced" gives all classes
-        the same total weight.
-    solver : {"adam", "adamw", "sgd", "adagrad", "rmsprop", "lbfgs"}, default="adam"
-        All but "lbfgs" step once per mini-batch. "lbfgs" is a quasi-Newton method on
-        all rows at once, for small tables.
-    alpha : float, default=0.0001
-        Strength of the L2 penalty on the weight matrices. The objective is the
-        weighted mean loss + alpha / (2 * total weight of the training rows) * sum of
-        squared weights, whatever the batch size.
-    weight_decay : float, default=0.01
-        Decoupled decay of the weight matrices for solver="adamw" [6]_.
-    clip : float or None, default=None
-        Threshold beyond which gradients are clipped before the step.
-    clip_mode : {"norm", "value"}, default="norm"
-        Scale the whole gradient down to the norm `clip`, keeping its direction, or
-        cut each element to [-clip, clip].
-    batch_size : int or "auto", default="auto"
-        Rows per mini-batch; "auto" is min(200, n_samples).
-    learning_rate : str, default="constant"
-        Rate of each epoch, for every solver but "lbfgs": "constant"; "invscaling",
-        learning_rate_init / (t_ + 1) ** power_t; "adaptive", divided by 5 whenever
-        training stalls; "exponential", times `decay_rate` each epoch; "cosine", down
-        to zero over `max_iter` epochs.
-    learning_rate_init : float, default=0.001
-        The rate that the schedule starts from.
-    power_t : float, default=0.5
-        Exponent of "invscaling".
-    decay_rate : float in (0, 1], default=0.95
-        Factor per epoch of "exponential".
-    warmup_epochs : int, default=0
-        Epochs over which the rate first grows linearly to the schedule's.
-    max_iter : int, default=200
-        Largest number of epochs, or of iterations of "lbfgs".
-    shuffle : bool, default=True
-        Whether to draw a new order of rows for every epoch.
-    random_state : int, RandomState instance or None, default=None
-        Determines the starting weights, the order of rows, the dropout masks and the
-        rows held out by `early_stopping`.
-    tol : float, default=1e-4
-        Training stops when the loss, or the validation score, has not improved by
-        `tol` for `n_iter_no_change` epochs; for "lbfgs" the bound on the gradient.
-    verbose : bool or int, default=False
-        Whether to print a line per epoch: loss, validation score, norm of the whole
-        gradient, and seconds since the start.
-    warm_start : bool, default=False
-        Whether `fit` continues from the last fit: weights, optimizer, schedule and
-        random numbers go on as if training had not been interrupted.
-    momentum : float in [0, 1], default=0.9
-        Momentum of "sgd".
-    nesterovs_momentum : bool, default=True
-        Whether that momentum is Nesterov's.
-    early_stopping : bool, default=False
-        Whether to hold out `validation_fraction` of the rows and to stop when their
-        score stalls; the best weights are kept.
-    validation_fraction : float in [0, 1), default=0.1
-        Share of rows held out by `early_stopping`.
-    beta_1 : float in [0, 1), default=0.9
-        Decay rate of the first moment of "adam" and "adamw", the mean gradient.
-    beta_2 : float in [0, 1), default=0.999
-        Decay rate of the second one, the mean squared gradient.
-    epsilon : float, default=1e-8
-        Keeps divisions finite in "adam", "adamw", "adagrad" and "rmsprop".
-    n_iter_no_change : int or inf, default=10
-        Epochs without improvement to put up with.
-    max_fun : int, default=15000
-        Largest number of evaluations of "lbfgs".
-    track_gradients : {"epoch", "batch"} or None, default="epoch"
-        Whether `gradient_history_` has a row per epoch, per mini-batch, or none.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The class labels.
-    coefs_ : list of ndarray of shape (n_in, n_out)
-        Weight matrices from input to output: views of one flat vector. Projections
-        of residual blocks are not among them.
-    intercepts_ : list of ndarray of shape (n_out,)
-        Biases from input to output.
-    loss_ : float
-        Training objective of the last epoch.
-    loss_curve_ : list of float
-        Training objective of every epoch or iteration of "lbfgs".
-    best_loss_ : float or None
-        The smallest of them; None where a validation set was watched.
-    validation_scores_ : list of float or None
-        Accuracy of the validation set after every epoch.
-    validation_loss_curve_ : list of float or None
-        Loss of the validation set, without the penalty.
-    best_validation_score_ : float or None
-        The largest validation score; the weights are those that reached it.
-    learning_rate_curve_ : list of float
-        Rate of every epoch.
-    gradient_history_ : dict of ndarray
-        What the gradients did, one row per record and one column per weight matrix:
-        "gradient_norm", "gradient_norm_max" (before clipping), "update_ratio",
-        "dead_fraction", "saturated_fraction"; one value per record:
-        "clipped_fraction", "global_norm". "lbfgs" has a row per iteration, with the
-        gradient at its end; units are not counted there (NaN).
-    feature_scale_ : ndarray of shape (n_features_in_,)
-        Largest magnitude of each feature in the training rows.
-    prediction_spread_ : float or None
-        Standard deviation of the predictions relative to that of the targets, on up to
-        1000 training rows: near zero for a network that learned nothing. None after
-        `partial_fit` and after a DivergenceError.
-    n_iter_ : int
-        Epochs or iterations of the last fit.
-    t_ : int
-        Rows that the solver has seen.
-    n_layers_ : int
-        Layers, input and output included.
-    n_outputs_ : int
-        Width of the output layer.
-    out_activation_ : str
-        Function from raw outputs to predictions.
-    n_features_in_ : int
-        Features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Their names, where X had names that are strings.
-
     See Also
     --------
     BackpropMLPRegressor : The same networks for numbers.
-
-    Notes
-    -----
-    With scikit-learn 1.9 and newer, `set_callbacks` takes its callbacks. Every epoch,
-    or iteration of "lbfgs", is a task of the fit; estimators that callbacks get to see
-    are fitted as if training had stopped there.
-
-    References
-    ----------
-    .. [1] He, K., Zhang, X., Ren, S., & Sun, J. (2016). Identity mappings in deep
-       residual networks. ECCV.
-    .. [2] Huang, G., Liu, Z., van der Maaten, L., & Weinberger, K. Q. (2017). Densely
-       connected convolutional networks. CVPR.
-    .. [3] Hayou, S., Clerico, E., He, B., Deligiannidis, G., Doucet, A., & Rousseau,
-       J. (2021). Stable ResNet. AISTATS.
-    .. [4] Ioffe, S., & Szegedy, C. (2015). Batch normalization. ICML.
-    .. [5] Ba, J. L., Kiros, J. R., & Hinton, G. E. (2016). Layer normalization.
-    .. [6] Loshchilov, I., & Hutter, F. (2019). Decoupled weight decay regularization.
-       ICLR.
 
     Examples
     --------
@@ -224,9 +36,9 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
     """
 
     _parameter_constraints: dict = {
-        **BaseBackpropMLP._parameter_constraints,
-        "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
-        "class_weight": [StrOptions({"balanced"}), dict, None],
+        **HiddenLayers._parameter_constraints,
+        **NetworkClassifier._parameter_constraints,
+        **TrainingParameters._parameter_constraints,
     }
 
     def __init__(
@@ -271,136 +83,3 @@ class BackpropMLPClassifier(ClassifierMixin, BaseBackpropMLP):
         track_gradients="epoch",
     ):
         self._store(locals())
-
-    def _read_targets(self, X, y, *, reset, incremental):
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            dtype=FLOATS if reset else self._dtype_to_continue(),
-            order="C",
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        if not hasattr(self, "classes_") or not (self.warm_start or incremental):
-            self._learn_classes(y)
-        elif self.warm_start:
-            self._check_same_classes(y)
-        return X, y
-
-    def _learn_classes(self, y) -> None:
-        self._label_binarizer = LabelBinarizer().fit(y)
-        self.classes_ = self._label_binarizer.classes_
-
-    def _check_same_classes(self, y) -> None:
-        classes = unique_labels(y)
-        if set(classes) != set(self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the "
-                f"previous call to fit. Previously got {self.classes_}, `y` has "
-                f"{classes}"
-            )
-
-    def _encode_targets(self, y, dtype):
-        classes = unique_labels(y)
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes_}. 'y' has {classes}."
-            )
-        return _targets.encode_labels(self._label_binarizer, y, dtype)
-
-    def _weigh(self, y, sample_weight):
-        if self.class_weight is None:
-            return sample_weight
-        return _targets.weights_by_class(
-            self.class_weight, self.classes_, y, sample_weight
-        )
-
-    def _out_activation(self):
-        return _targets.out_activation_of(self._label_binarizer)
-
-    def _loss_parameter(self):
-        return 0.0
-
-    def _check_partial_fit(self) -> bool:
-        if self.class_weight == "balanced":
-            raise AttributeError(
-                "class_weight='balanced' is not supported for partial_fit, which does "
-                "not see how often each class will come. Pass the weights as a dict."
-            )
-        return self._check_solver()
-
-    def _decode(self, outputs):
-        return _targets.decode_labels(self._label_binarizer, outputs)
-
-    def _score_labels(self, y, predicted, sample_weight):
-        return accuracy_score(y, predicted, sample_weight=sample_weight)
-
-    @available_if(lambda estimator: estimator._check_partial_fit())
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
-        """Train for one more epoch on these rows.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-        y : array-like of shape (n_samples,) or (n_samples, n_labels)
-            Labels.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weight of each row.
-        classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come; needed in the first call.
-
-        Returns
-        -------
-        self : object
-            The trained estimator.
-        """
-        if _check_partial_fit_first_call(self, classes):
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
-
-    def predict_proba(self, X):
-        """Estimate the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        p : ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of `classes_`.
-        """
-        check_is_fitted(self)
-        if self.n_outputs_ == 1:
-            return _targets.both_probabilities(self._forward(X, raw=True))
-        return self._forward(X)
-
-    def predict_log_proba(self, X):
-        """Estimate the logarithm of the probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        log_p : ndarray of shape (n_samples, n_classes)
-            Logarithms, in the order of `classes_`.
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._epochs import Rows
+from .._rows import Rows
 
 __all__ = [
     "SCALE_ANYTHING",
@@ -65,7 +65,7 @@ def data_to_scale(rows: Rows) -> list[str]:
 
 def _largest(values) -> float:
     values = values if isinstance(values, np.ndarray) else values.data
-    return float(np.max(np.abs(values), initial=0.0))
+    return float(max(np.max(values, initial=0.0), -np.min(values, initial=0.0)))
 
 
 def remedies(rows: Rows, rate: float, clip: float | None) -> list[str]:

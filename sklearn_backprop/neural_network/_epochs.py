@@ -1,48 +1,26 @@
 """Training by mini-batches: what happens between two epochs is decided here."""
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from .._callbacks import FitTasks
-from .._epochs import EpochLoop, Rows
+from .._epochs import EpochLoop
+from .._rows import Rows
 from .._threads import allowed_threads
+from .._warning import warn
 from ..exceptions import DivergenceError
 from ._divergence import are_finite, divergence_message, non_finite, remedies
+from ._examples import Validation
 from ._records import cut_by_name
 from ._schedules import Schedule
 from ._state import TrainingState
 
-__all__ = [
-    "SOLVERS",
-    "STOCHASTIC_SOLVERS",
-    "NetworkEpochs",
-    "Settings",
-    "Validation",
-]
+__all__ = ["NetworkEpochs", "Settings"]
 
-# First-order solver -> the hyper-parameters that its trainer reads.
-STOCHASTIC_SOLVERS: dict[str, tuple[str, ...]] = {
-    "sgd": ("momentum", "nesterov"),
-    "adam": ("beta_1", "beta_2", "epsilon"),
-    "adamw": ("beta_1", "beta_2", "epsilon", "weight_decay"),
-    "adagrad": ("epsilon",),
-    "rmsprop": ("epsilon",),
-}
-SOLVERS = (*STOCHASTIC_SOLVERS, "lbfgs")
 # A loss so many times the first epoch's has run away: too long a step multiplies it by
 # as much in every epoch, and patience may end the fit before numbers overflow.
 _RUNAWAY = 1e6
-
-
-class Validation(NamedTuple):
-    """Rows kept out of training, and how to score predictions (n, K) of them."""
-
-    rows: Rows
-    score: Callable[[np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -50,7 +28,7 @@ class Settings:
     """What the loop needs to know and does not change."""
 
     solver: str
-    optimizer: dict[str, float]  # all hyper-parameters; each solver reads its own
+    optimizer: dict[str, float | bool]  # what the solver reads, as the engine calls it
     schedule: Schedule
     alpha: float
     batch_size: int
@@ -95,7 +73,7 @@ class NetworkEpochs(EpochLoop):
             is_done = self.run_epochs(max_epochs)
         except KeyboardInterrupt:
             self.state.was_stopped = True
-            warnings.warn("Training interrupted by user.", stacklevel=7)
+            warn("Training interrupted by user.")
         else:
             self._say_how_it_ended(is_done, max_epochs)
         finally:
@@ -124,10 +102,8 @@ class NetworkEpochs(EpochLoop):
 
     def _make_trainer(self):
         solver = self.settings.solver
-        wanted = {
-            name: self.settings.optimizer[name] for name in STOCHASTIC_SOLVERS[solver]
-        }
-        trainer = self.state.network.engine.trainer(solver, **wanted)
+        engine = self.state.network.engine
+        trainer = engine.trainer(solver, **self.settings.optimizer)
         if self.state.optimizer is not None and self.state.optimizer[0] == solver:
             trainer.set_state(self.state.optimizer[1])
         return trainer
@@ -153,9 +129,9 @@ class NetworkEpochs(EpochLoop):
         status = self._judge(epoch)
         if status != "ok":
             network.restore(before)
-            # Where numbers end, so does the sum: in the middle.
+            # The epoch ended before its last batch: what it has summed is no loss.
             loss = epoch["loss"] if status == "runaway" else np.nan
-            self._remember({**epoch, "loss": loss})
+            self._record({**epoch, "loss": loss})
             where = network.architecture.where(epoch["layer"], epoch["parameter"])
             raise self._divergence(status, where)
         return epoch
@@ -196,11 +172,10 @@ class NetworkEpochs(EpochLoop):
     def _order(self) -> np.ndarray | None:
         """Draw the order of rows of an epoch."""
         if not self.settings.shuffle:
-            return None
-        n_rows = len(self.rows.Y)
-        return self.state.random_state.permutation(n_rows).astype(np.int64, copy=False)
+            return self.rows.order
+        return self.rows.shuffled(self.state.random_state)
 
-    def _remember(self, epoch):
+    def _record(self, epoch):
         self.state.loss_curve.append(epoch["loss"])
         self.state.learning_rates.append(self.rate)
         if self.settings.record and epoch["records"] is not None:
@@ -208,15 +183,15 @@ class NetworkEpochs(EpochLoop):
 
     def finish(self, epoch) -> bool:
         """Record the epoch, look for an improvement, and decide whether to stop."""
-        self._remember(epoch)
+        self._record(epoch)
         self.state.progress.epoch += 1
-        self.state.progress.rows_seen += len(self.rows.Y)
+        self.state.progress.rows_seen += len(self.rows)
         best = self.state.best_loss
         self.state.best_loss = min(epoch["loss"], best)
         if self.validation is None:
-            self._watch(epoch["loss"] <= best - self.settings.tol)
+            self._count_stalled(epoch["loss"] <= best - self.settings.tol)
         else:
-            self._watch(self._validate(self.validation))
+            self._count_stalled(self._validate(self.validation))
         if self.settings.verbose:
             self._say_epoch(epoch)
         return self._stalled_for_good()
@@ -232,7 +207,7 @@ class NetworkEpochs(EpochLoop):
         )
 
     # --- stopping
-    def _watch(self, improved: bool):
+    def _count_stalled(self, improved: bool):
         self.state.stalled = 0 if improved else self.state.stalled + 1
 
     def _validate(self, validation: Validation) -> bool:

@@ -1,15 +1,15 @@
 """L-BFGS by SciPy on all rows, with what first-order training records."""
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
 
 from .._callbacks import FitTasks
-from .._epochs import Rows
+from .._rows import Rows
 from .._threads import allowed_threads
 from .._verbose import ProgressLines
+from .._warning import warn
 from ..exceptions import DivergenceError
 from ._divergence import (
     SCALE_ANYTHING,
@@ -49,7 +49,7 @@ class LbfgsRun:
             result = self._minimize()
         except KeyboardInterrupt:
             state.was_stopped = True
-            warnings.warn("Training interrupted by user.", stacklevel=7)
+            warn("Training interrupted by user.")
             return len(state.loss_curve) - self.n_before
         return self._finish(result)
 
@@ -59,7 +59,7 @@ class LbfgsRun:
             self.state.network.theta.astype(np.float64),
             method="L-BFGS-B",
             jac=True,
-            callback=self._keep,
+            callback=self._end_iteration,
             options={
                 "maxfun": self.max_fun,
                 "maxiter": self.max_iter,
@@ -76,7 +76,7 @@ class LbfgsRun:
         network = self.state.network
         value, gradient = network.engine.value_and_gradient(
             theta.astype(network.dtype),
-            *self.rows[:3],
+            *self.rows.table,
             alpha=self.alpha / self.rows.weight_unit,
             n_threads=allowed_threads(),
         )
@@ -84,14 +84,15 @@ class LbfgsRun:
         self.latest = theta.copy(), gradient
         return value, gradient
 
-    def _keep(self, intermediate_result):
-        """Take over an iterate; SciPy stops at StopIteration."""
-        self._take_over(intermediate_result.x, float(intermediate_result.fun))
+    def _end_iteration(self, intermediate_result):
+        """Write an iteration down; SciPy stops at StopIteration."""
+        self._write_down(intermediate_result.x, float(intermediate_result.fun))
         self.stopped = self.tasks.end(self.state.copy)
         if self.stopped:
             raise StopIteration
 
-    def _take_over(self, theta, loss):
+    def _write_down(self, theta, loss):
+        """Set the network to theta (n_theta,), and record how it came there."""
         state = self.state
         before = state.network.theta.astype(np.float64)
         state.network.theta[...] = theta
@@ -104,9 +105,9 @@ class LbfgsRun:
             after = state.network.theta.astype(np.float64)
             state.records.append(
                 lbfgs_record(
-                    gradients=self._weights_of(gradient),
-                    changes=self._weights_of(after - before),
-                    weights=self._weights_of(after),
+                    gradients=self._recorded(gradient),
+                    changes=self._recorded(after - before),
+                    weights=self._recorded(after),
                     global_norm=float(np.linalg.norm(gradient)),
                 )
             )
@@ -117,9 +118,9 @@ class LbfgsRun:
                 gradient_norm=float(np.linalg.norm(gradient)),
             )
 
-    def _weights_of(self, vector) -> list[np.ndarray]:
+    def _recorded(self, vector) -> list[np.ndarray]:
         """Show the recorded arrays of a vector as long as theta."""
-        return self.state.network.architecture.views("W", vector)
+        return list(self.state.network.architecture.recorded(vector).values())
 
     def _gradient_at(self, theta) -> np.ndarray:
         """Gradient at an iterate: as a rule its line search has just taken it."""
@@ -132,7 +133,7 @@ class LbfgsRun:
         if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
             raise self._divergence(n_iter + 1)
         if len(state.loss_curve) == self.n_before:  # the start is a minimum
-            self._take_over(result.x, float(result.fun))
+            self._write_down(result.x, float(result.fun))
         state.network.theta[...] = result.x
         self.tasks.end(self.state.copy)  # of an iteration that found no better point
         if self.stopped:
@@ -156,7 +157,7 @@ class LbfgsRun:
 
 
 def lbfgs_record(gradients, changes, weights, global_norm) -> np.ndarray:
-    """Record an iteration as the engine records an epoch, from C matrices each.
+    """Record an iteration as the engine records an epoch, from C arrays each.
 
     An iteration is one unclipped step, whose gradient is that at its end. What units
     do is not known here.

@@ -6,14 +6,21 @@ from typing import Any
 
 import numpy as np
 
+from .._rows import Rows
 from .._stored import stored
 from .._threads import allowed_threads
 from ..engine import _engine
 from ._architecture import Architecture
-from ._targets import ENGINE_LINKS
 
-__all__ = ["Network"]
+__all__ = ["ENGINE_LINKS", "Network"]
 
+# `out_activation_` as scikit-learn calls it -> its name in the engine.
+ENGINE_LINKS = {
+    "identity": "identity",
+    "exp": "exp",
+    "softmax": "softmax",
+    "logistic": "sigmoid",
+}
 _ENGINES = {
     np.dtype(np.float32): _engine.NetworkFloat32,
     np.dtype(np.float64): _engine.NetworkFloat64,
@@ -59,7 +66,7 @@ class Network:
         """Show all arrays of one role, from input to output, as views of theta."""
         return self.architecture.views(role, self.theta)
 
-    def gather(self, given: Sequence, role: str, name: str) -> bool:
+    def copy_in(self, given: Sequence, role: str, name: str) -> bool:
         """Copy arrays that are no views into theta; tell whether there were some."""
         views = self.views(role)
         if len(given) != len(views):
@@ -86,7 +93,7 @@ class Network:
         """Write numbers back in place, so that views of them stay true."""
         self.theta[...], self.running[...] = snapshot
 
-    def restore_writeable(self) -> None:
+    def make_writeable(self) -> None:
         """Replace vectors that cannot be written, such as memory-mapped ones."""
         self.theta, self.running = self.snapshot()
 
@@ -97,10 +104,10 @@ class Network:
         theta, running = np.asarray(self.theta), np.asarray(self.running)
         return compute(theta, running, X, n_threads=allowed_threads())
 
-    def mean_loss(self, rows) -> float:
+    def mean_loss(self, rows: Rows) -> float:
         """Weighted mean loss of rows in prediction mode, without the penalty."""
         return self.engine.loss(
-            self.theta, self.running, *rows[:3], n_threads=allowed_threads()
+            self.theta, self.running, *rows.table, n_threads=allowed_threads()
         )
 
 

@@ -21,7 +21,7 @@ from sklearn_backprop.engine import _engine
 from sklearn_backprop.exchange import register_converters, to_onnx
 from sklearn_backprop.exchange._layers import ACTIVATIONS, LAYERS
 from sklearn_backprop.exchange._outputs import LINKS
-from sklearn_backprop.neural_network._targets import ENGINE_LINKS
+from sklearn_backprop.neural_network._network import ENGINE_LINKS
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="installed with the newest")
 skl2onnx = pytest.importorskip("skl2onnx")
@@ -90,8 +90,8 @@ def test_every_architecture(activation, dtype):
 
 # Layers that no estimator lays out.
 OF_THE_ENGINE_ALONE = {
-    "beside", "member_affine", "member_dense", "periodic", "piecewise_linear",
-    "scaled_dense",
+    "beside", "independent", "member_affine", "member_dense", "member_scale",
+    "members", "one_hot", "periodic", "piecewise_linear", "scaled_dense", "select",
 }  # fmt: skip
 
 

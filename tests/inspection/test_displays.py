@@ -122,7 +122,8 @@ def test_shares_are_drawn_from_zero_to_one(network):
         display.lines_[0].get_ydata(), network.gradient_history_["dead_fraction"][:, 0]
     )
     labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert labels == ["layer 1 (input)", "layer 2"]  # the output layer has no units
+    # The output layer has no units.
+    assert labels == ["hidden 1 weights", "hidden 2 weights"]
 
 
 def test_records_of_mini_batches_are_called_so(iris):

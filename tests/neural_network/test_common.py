@@ -9,13 +9,11 @@ from sklearn_backprop.neural_network._architecture import (
     NORMALIZATIONS,
     RESIDUALS,
 )
-from sklearn_backprop.neural_network._epochs import SOLVERS
 from sklearn_backprop.neural_network._initializers import INITIALIZERS
+from sklearn_backprop.neural_network._labels import CLASSIFICATION_LOSSES
+from sklearn_backprop.neural_network._numbers import REGRESSION_LOSSES
 from sklearn_backprop.neural_network._schedules import SCHEDULES
-from sklearn_backprop.neural_network._targets import (
-    CLASSIFICATION_LOSSES,
-    REGRESSION_LOSSES,
-)
+from sklearn_backprop.neural_network._solvers import SOLVERS
 
 SMALL = {"hidden_layer_sizes": (16, 8), "learning_rate_init": 0.01}
 DEFAULTS = {"hidden_layer_sizes": (100,), "learning_rate_init": 0.001}

@@ -56,9 +56,9 @@ def test_hundred_plain_logistic_layers_stay_at_chance_and_say_why(digits):
     (message,) = [str(warning.message) for warning in caught]
     assert model.score(X_test, y_test) == pytest.approx(CHANCE, abs=0.03)
     first, last = model.gradient_history_["gradient_norm"][-1][[0, -1]]
-    evidence = f"first layer ({first:.2g}) is vanishingly small beside that of the"
+    evidence = f"hidden 1 weights ({first:.2g}) is vanishingly small beside that of"
     assert evidence in message
-    assert f"output layer ({last:.2g})" in message
+    assert f"output weights ({last:.2g})" in message
     assert "Remedy: residual='add'" in message
 
 

@@ -18,9 +18,9 @@ from sklearn_backprop.neural_network._architecture import (
     ACTIVATION_ALIASES,
     ACTIVATIONS,
 )
-from sklearn_backprop.neural_network._epochs import SOLVERS
 from sklearn_backprop.neural_network._initializers import INIT_ALIASES, INITIALIZERS
 from sklearn_backprop.neural_network._schedules import SCHEDULES
+from sklearn_backprop.neural_network._solvers import SOLVERS
 
 ESTIMATORS = [BackpropMLPClassifier, BackpropMLPRegressor]
 REGISTRIES = [

@@ -15,7 +15,7 @@ from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_limits
 
 from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
-from sklearn_backprop.neural_network._epochs import SOLVERS, STOCHASTIC_SOLVERS
+from sklearn_backprop.neural_network._solvers import SOLVERS, STOCHASTIC_SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 X, Y_CLASS = load_iris(return_X_y=True)

@@ -218,7 +218,7 @@ def test_a_deep_logistic_net_says_why_it_did_not_train():
     with pytest.warns(VanishedTrainingWarning) as caught:
         model.fit(scale(digits), labels)
     message = str(caught.pop(VanishedTrainingWarning).message)
-    assert "the gradient of the first layer" in message
+    assert "the gradient of hidden 1 weights" in message
     assert "residual='add'" in message
 
 
@@ -228,7 +228,7 @@ def test_dead_units_are_named():
     model.fit(X, Y)
     model.intercepts_[1][:] = -1e3
     with pytest.warns(
-        VanishedTrainingWarning, match="units of hidden layer 2 are dead"
+        VanishedTrainingWarning, match="units behind hidden 2 weights are dead"
     ):
         model.fit(X, Y)
 
@@ -239,7 +239,7 @@ def test_saturated_layers_are_named():
         (8, 8), activation="tanh", random_state=0, max_iter=3, warm_start=True
     ).fit(X, Y)
     model.intercepts_[1][:] = 1e3
-    with pytest.warns(VanishedTrainingWarning, match="layer 2 are saturated"):
+    with pytest.warns(VanishedTrainingWarning, match="hidden 2 weights are saturated"):
         model.fit(X, Y)
 
 

@@ -10,13 +10,11 @@ from reference_network import LOSSES
 
 from sklearn_backprop.engine import _engine
 from sklearn_backprop.neural_network._architecture import ACTIVATIONS
-from sklearn_backprop.neural_network._epochs import STOCHASTIC_SOLVERS
 from sklearn_backprop.neural_network._initializers import INITIALIZERS
-from sklearn_backprop.neural_network._targets import (
-    CLASSIFICATION_LOSSES,
-    ENGINE_LINKS,
-    REGRESSION_LOSSES,
-)
+from sklearn_backprop.neural_network._labels import CLASSIFICATION_LOSSES
+from sklearn_backprop.neural_network._network import ENGINE_LINKS
+from sklearn_backprop.neural_network._numbers import REGRESSION_LOSSES
+from sklearn_backprop.neural_network._solvers import STOCHASTIC_SOLVERS
 
 N_ROWS, N_FEATURES, ALPHA, TOTAL_WEIGHT = 7, 4, 0.5, 11.0
 

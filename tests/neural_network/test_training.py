@@ -19,9 +19,9 @@ from sklearn.metrics import mean_poisson_deviance
 from sklearn.preprocessing import scale
 
 from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
-from sklearn_backprop.neural_network._epochs import STOCHASTIC_SOLVERS
 from sklearn_backprop.neural_network._records import cut_by_name
 from sklearn_backprop.neural_network._schedules import SCHEDULES
+from sklearn_backprop.neural_network._solvers import STOCHASTIC_SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 CLIPS = [

@@ -1,8 +1,8 @@
-"""Combinations of parameters that make no sense, each with its reason."""
+"""Parameters that cannot work together, or with these rows, each with the reason."""
 
 import numpy as np
 
-__all__ = ["refuse_nonsense"]
+__all__ = ["refuse_incompatible"]
 
 # alpha / total weight beyond which nothing but the penalty is left of the objective.
 _LARGEST_PENALTY = 1e12
@@ -10,7 +10,7 @@ _LARGEST_PENALTY = 1e12
 _OF_STEPS = ("learning_rate_init", "epsilon", "clip")
 
 
-def refuse_nonsense(
+def refuse_incompatible(
     params, *, n_samples: int, weight, dtype: np.dtype, validation_given: bool
 ) -> None:
     """Raise a ValueError for the first combination that cannot work."""

@@ -1,0 +1,49 @@
+"""Records of a training, an epoch each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+__all__ = ["Records", "by_epoch"]
+
+# How the records of an epoch's mini-batches become one: a unit counts as dead if it is
+# silent in all of them, so that the least share is the nearest bound.
+_REDUCTIONS = {"dead_fraction": np.min, "gradient_norm_max": np.max}
+
+
+class Records(dict[str, np.ndarray]):
+    """Measures by name, (n_epochs, n_arrays) or (n_epochs,), and names of the arrays.
+
+    Empty where nothing was recorded.
+    """
+
+    def __init__(self, measures: Mapping[str, np.ndarray], names: Iterable[str] = ()):
+        super().__init__(measures)
+        self.names = tuple(names)
+
+    @property
+    def have_hidden_layers(self) -> bool:
+        """Tell whether there are columns before that of the output layer."""
+        return bool(self) and self["gradient_norm"].shape[1] > 1
+
+    def names_of(self, columns: Sequence[int]) -> tuple[str, ...]:
+        """Give the names of some columns."""
+        return tuple(self.names[column] for column in columns)
+
+
+def by_epoch(
+    history: Mapping[str, np.ndarray], n_epochs: int, names: Iterable[str] = ()
+) -> Records:
+    """Give records (n_epochs, ...) from those of epochs or of mini-batches."""
+    if not all(map(len, history.values())):  # the very first step diverged
+        return Records({})
+    reduced = {n: _by_epoch(n, values, n_epochs) for n, values in history.items()}
+    return Records(reduced, names)
+
+
+def _by_epoch(name: str, values: np.ndarray, n_epochs: int) -> np.ndarray:
+    if len(values) <= n_epochs:
+        return values
+    reduce = _REDUCTIONS.get(name, np.mean)
+    parts = np.array_split(values, n_epochs)
+    return np.array([reduce(part, axis=0) for part in parts])

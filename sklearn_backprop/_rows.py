@@ -1,0 +1,78 @@
+"""Rows as the engine takes them: some of a table, in an order, without a copy."""
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.sparsefuncs import min_max_axis
+
+__all__ = ["Rows"]
+
+# Numbers of X that stay in the cache together.
+_BLOCK_SIZE = 2**16
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table, with what their outputs are compared with."""
+
+    X: Any  # (n, p), an array or CSR
+    Y: np.ndarray  # (n, K)
+    weight: np.ndarray | None = None  # (n,), in a unit of its own
+    weight_unit: float = 1.0
+    order: np.ndarray | None = None  # (m,) int64, which rows; None: all, as they lie
+
+    def __len__(self) -> int:
+        return len(self.Y) if self.order is None else len(self.order)
+
+    @property
+    def table(self) -> tuple[Any, np.ndarray, np.ndarray | None]:
+        """Give X, Y and weight, all rows of the table."""
+        return self.X, self.Y, self.weight
+
+    @property
+    def total_weight(self) -> float:
+        """The weight of all rows together."""
+        if self.weight is None:
+            return float(len(self))
+        return float(self.of(self.weight).sum(dtype=np.float64))
+
+    def of(self, values):
+        """Pick from an array with an entry for each row of the table."""
+        return values if self.order is None else values[self.order]
+
+    def gathered(self) -> "Rows":
+        """Copy these rows into a table of their own, if they are not all of one."""
+        if self.order is None:
+            return self
+        weight = None if self.weight is None else self.of(self.weight)
+        return Rows(self.of(self.X), self.of(self.Y), weight, self.weight_unit)
+
+    def shuffled(self, rng: np.random.RandomState) -> np.ndarray:
+        """Draw an order (m,) of these rows."""
+        permutation = rng.permutation(len(self)).astype(np.int64, copy=False)
+        return permutation if self.order is None else self.order[permutation]
+
+    def spread_out(self, n_rows: int):
+        """Pick X (m, p) and Y (m, K) of at most so many rows, first and last included.
+
+        They are copies.
+        """
+        some = np.unique(np.linspace(0, len(self) - 1, n_rows).astype(int))
+        some = some if self.order is None else self.order[some]
+        return self.X[some], self.Y[some]
+
+    def feature_scale(self) -> np.ndarray:
+        """Largest magnitude of each feature (p,), by blocks that stay in the cache."""
+        if issparse(self.X):
+            smallest, largest = min_max_axis(self.of(self.X), axis=0)
+            return np.maximum(-smallest, largest)
+        size = max(1, _BLOCK_SIZE // self.X.shape[1])
+        starts = range(0, len(self), size)
+        blocks = (self.X[self._places(start, start + size)] for start in starts)
+        return reduce(np.maximum, (np.abs(block).max(axis=0) for block in blocks))
+
+    def _places(self, start: int, end: int):
+        return slice(start, end) if self.order is None else self.order[start:end]

@@ -1,0 +1,435 @@
+"""The way of the data through `fit`: validate, encode, split, train, publish."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    validate_data,
+)
+
+from .._callbacks import CallbackSupportMixin, FitTasks
+from .._diagnosis import prediction_spread
+from .._documentation import DocumentationLinkMixin
+from .._finite import finite_predictions
+from .._parameters import refuse_huge_numbers
+from .._rows import Rows
+from .._sparse import with_equal_indices
+from .._threads import single_threaded_blas
+from .._warning import warn
+from ._architecture import Architecture, refuse_another_shape
+from ._coding import Coder
+from ._epochs import NetworkEpochs
+from ._examples import Examples, Validation, counting_rows, read_weights
+from ._fitted_network import FittedNetwork
+from ._incompatible import refuse_incompatible
+from ._initializers import draw_parameters
+from ._lbfgs import LbfgsRun
+from ._network import Network
+from ._state import TrainingState
+from ._training_parameters import TrainingParameters
+from ._verdict import verdicts
+
+__all__ = ["FLOATS", "NetworkEstimator"]
+
+FLOATS = (np.float64, np.float32)
+
+
+class ValidationData(NamedTuple):
+    """A validation set as the user gave it."""
+
+    X: Any
+    y: Any
+    sample_weight: Any
+
+
+class NetworkEstimator(
+    CallbackSupportMixin,
+    DocumentationLinkMixin,
+    TrainingParameters,
+    FittedNetwork,
+    ABC,
+):
+    """A network behind scikit-learn's interface, for labels or numbers.
+
+    Subclasses say what network it is (`_lay_out`), how y is checked, coded and weighed
+    (`_check_targets`, `_coder_of`, `_weigh`), and what the loss is.
+
+    Notes
+    -----
+    With scikit-learn 1.9 and newer, `set_callbacks` takes its callbacks. Every epoch,
+    or iteration of "lbfgs", is a task of the fit; estimators that callbacks get to see
+    are fitted as if training had stopped there.
+    """
+
+    _steps_by_batches = True
+    _target_checks: dict[str, Any] = {}  # what validate_data is to check of y besides
+
+    def _store(self, arguments: dict[str, Any]) -> None:
+        """Set the constructor's arguments, as scikit-learn wants them: untouched."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+
+    # --- what the subclasses say
+    @abstractmethod
+    def _lay_out(self, n_inputs: int, n_outputs: int) -> Architecture:
+        """The layers of the network, and the table of their parameters."""
+
+    @abstractmethod
+    def _check_targets(self, y):
+        """Check validated y once more; a single column becomes (n,)."""
+
+    @abstractmethod
+    def _coder_of(self, y, *, keeps: bool) -> Coder:
+        """What codes y; `keeps` what was learned of earlier y, if there was any."""
+
+    @abstractmethod
+    def _weigh(self, Y, sample_weight) -> np.ndarray | None:
+        """Weights (n,) of encoded rows Y (n, K)."""
+
+    def _loss_parameter(self) -> float:
+        """The parameter of the loss, where it has one."""
+        return 0.0
+
+    def _note_targets(self, rows: Rows) -> None:
+        """Keep what is to be known of the targets, where they are numbers."""
+
+    def _note_errors(self, predicted, Y) -> None:
+        """Keep how far off predictions are, where they are numbers."""
+
+    # --- public
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training rows; float32 and float64 are computed as they are.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Labels or targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weight of each row, not negative.
+        X_val, y_val : array-like, default=None
+            Validation rows. Given, they are watched as `early_stopping` watches those
+            that it holds out, and nothing is held out.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation rows.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        DivergenceError
+            When the loss, a gradient or the weights after an epoch are no longer
+            finite, or when the loss stands a million times above that of the first
+            epoch. The weights of the last finished epoch stay.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When training ended before it had converged, or a regressor ends worse
+            than a constant on its own training rows.
+        VanishedTrainingWarning
+            When it stopped at chance level because gradients do not arrive.
+        """
+        given = _validation_data(X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, given=given)
+
+    def predict(self, X):
+        """Predict labels or targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions.
+        """
+        outputs = self._forward(X)
+        return self._coder.decode(outputs)
+
+    def _forward(self, X, *, raw=False) -> np.ndarray:
+        """Compute outputs (n, n_outputs) behind the link, or before it."""
+        check_is_fitted(self)
+        network = self._network()
+        X = self._read_rows(X, dtype=network.dtype)
+        with single_threaded_blas:
+            outputs = network.forward(X, raw=raw)
+        return finite_predictions(outputs, X)
+
+    # --- the way of the data
+    def _fit(self, X, y, sample_weight, *, given=None, incremental=False):
+        """Validate, encode, split, train and publish; the same for `partial_fit`."""
+        refuse_huge_numbers(self)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
+        as_given = X, y, sample_weight
+        X, y = self._read(X, y, goes_on)
+        examples = self._encode(X, y, read_weights(sample_weight, X), incremental)
+        refuse_incompatible(
+            self,
+            n_samples=len(examples),
+            weight=examples.of(examples.sample_weight),
+            dtype=X.dtype,
+            validation_given=given is not None,
+        )
+        if goes_on:
+            self._resume(examples)
+        else:
+            self._start(examples)
+        training, validation = self._split(examples, given)
+        tasks = self._tasks(training, incremental, *as_given)
+        self._note_data(training, goes_on)
+        with single_threaded_blas:
+            self._train(training, validation, tasks, incremental, len(examples.Y))
+            if not incremental:
+                self._note_predictions(training)
+        self._warn()
+        tasks.finish()
+        return self
+
+    def _read(self, X, y, goes_on: bool):
+        """X (n, p) and y, checked; X stays where it is if its dtype and order do."""
+        dtype: Any = FLOATS
+        if goes_on and hasattr(self, "_training"):
+            dtype = self._training.network.dtype
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            dtype=dtype,
+            order="C",
+            reset=not (goes_on and hasattr(self, "n_features_in_")),
+            **self._target_checks,
+        )
+        return with_equal_indices(X), self._check_targets(y)
+
+    def _read_rows(self, X, *, dtype):
+        """X (n, p) of rows to predict, checked."""
+        X = validate_data(
+            self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
+        )
+        return with_equal_indices(X)
+
+    def _encode(self, X, y, weight, incremental: bool) -> Examples:
+        """Rows with what outputs are compared with, those without weight left out."""
+        self._coder = self._coder_of(y, keeps=self.warm_start or incremental)
+        counting = counting_rows(weight)
+        Y = self._coder.encode(y if counting is None else y[counting], X.dtype)
+        if counting is not None:
+            of_all = np.zeros((X.shape[0], Y.shape[1]), dtype=Y.dtype)
+            of_all[counting] = Y
+            Y = of_all
+        examples = Examples(X, y, Y, weight, self._weigh, counting)
+        return examples.without_weightless_classes()
+
+    def _split(
+        self, examples: Examples, given: ValidationData | None
+    ) -> tuple[Rows, Validation | None]:
+        """Training rows, and the validation set that is given or held out."""
+        if given is not None:
+            return examples.rows(), self._given_validation(given)
+        if not self.early_stopping or self.solver == "lbfgs":
+            return examples.rows(), None
+        training, held_out = self._hold_out(examples)
+        return training.rows(), held_out.validation(self._coder.scorer)
+
+    def _given_validation(self, given: ValidationData) -> Validation:
+        X = self._read_rows(given.X, dtype=self._training.network.dtype)
+        check_consistent_length(X, given.y)
+        y = check_array(given.y, ensure_2d=False, dtype=None, input_name="y_val")
+        weight = read_weights(given.sample_weight, X)
+        Y = self._coder.encode(y, X.dtype)
+        examples = Examples(X, y, Y, weight, self._weigh)
+        return examples.validation(self._coder.scorer)
+
+    def _hold_out(self, examples: Examples) -> tuple[Examples, Examples]:
+        """Split as scikit-learn does: stratified for two classes only."""
+        n_held_out = int(np.ceil(self.validation_fraction * len(examples)))
+        too_few = ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the "
+            "size of your dataset. (early_stopping holds out validation_fraction="
+            f"{self.validation_fraction} of the {len(examples)} rows of positive "
+            f"weight, which is {n_held_out}.)"
+        )
+        if n_held_out >= len(examples):
+            raise too_few
+        binary = isinstance(self, ClassifierMixin) and examples.Y.shape[1] == 1
+        parts = examples.held_out(
+            self.validation_fraction, self._training.seed, stratify=binary
+        )
+        if n_held_out < 2:  # a split that cannot be stratified says more
+            raise too_few
+        return parts
+
+    # --- the network
+    def _start(self, examples: Examples) -> None:
+        """Draw weights and forget earlier training."""
+        rng = check_random_state(self.random_state)
+        architecture = self._lay_out(examples.X.shape[1], examples.Y.shape[1])
+        theta = draw_parameters(
+            architecture, self.init, self.init_scale, rng, examples.X.dtype
+        )
+        self._begin_training(architecture, theta, rng)
+        self._show_views()
+
+    def _begin_training(self, architecture: Architecture, theta, rng) -> None:
+        """Begin the training of a network with these parameters."""
+        running = architecture.start_running(theta.dtype)
+        self._training = TrainingState(
+            network=self._make_network(architecture, theta, running),
+            random_state=rng,
+            seed=int(rng.randint(np.iinfo(np.int32).max)),
+        )
+        self._publish_network()
+
+    def _make_network(self, architecture: Architecture, theta, running) -> Network:
+        return Network(
+            architecture=architecture,
+            loss=self.loss,
+            loss_parameter=self._loss_parameter(),
+            out_activation=self._coder.out_activation,
+            theta=theta,
+            running=running,
+        )
+
+    def _resume(self, examples: Examples) -> None:
+        """Go on with the weights that are there, also if they were put in by hand."""
+        X = examples.X
+        wanted = self._lay_out(X.shape[1], examples.Y.shape[1])
+        if not hasattr(self, "_training"):
+            theta = np.zeros(wanted.n_theta, dtype=X.dtype)
+            self._begin_training(wanted, theta, check_random_state(self.random_state))
+        refuse_another_shape(self._training.network.architecture, wanted)
+        network = self._network()
+        network = self._make_network(wanted, network.theta, network.running)
+        self._training.network = network
+        self._publish_network()
+        if not network.theta.flags.writeable:  # memory-mapped by joblib
+            network.make_writeable()
+            self._show_views()
+
+    # --- training
+    def _tasks(self, training: Rows, incremental, X, y, sample_weight) -> FitTasks:
+        """Tell callbacks that training begins, on the data that the user gave."""
+        n_epochs = 1 if incremental else self.max_iter
+        tasks = FitTasks(self, lambda: n_epochs, X, y, sample_weight)
+        n_before = len(self._training.loss_curve)
+        tasks.attributes_of = lambda state: self._as_if_stopped(
+            state, n_before, None if incremental else training
+        )
+        return tasks
+
+    def _as_if_stopped(
+        self, state: TrainingState, n_before: int, training: Rows | None
+    ) -> dict[str, Any]:
+        """Attributes of an estimator whose training ended in a copied state."""
+        twin = copy.copy(self)
+        twin._training = state
+        twin.n_iter_ = len(state.loss_curve) - n_before
+        twin._show_views()
+        twin._publish()
+        if training is not None:
+            twin._note_predictions(training)
+        return dict(vars(twin))
+
+    def _train(self, training: Rows, validation, tasks, incremental, n_given) -> None:
+        """Train, and publish how far it came, also where it ends by an exception."""
+        before = len(self._training.loss_curve)
+        try:
+            if self.solver == "lbfgs":
+                self.n_iter_ = self._train_lbfgs(training, tasks)
+            else:
+                size = self._rows_per_batch(len(training), n_given)
+                settings = self._settings(size, self._training.seed)
+                loop = NetworkEpochs(
+                    self._training, settings, training, tasks, validation
+                )
+                loop.run_one() if incremental else loop.run(self.max_iter)
+        finally:
+            if self.solver != "lbfgs":
+                self.n_iter_ = len(self._training.loss_curve) - before
+            self._publish()
+
+    def _train_lbfgs(self, rows: Rows, tasks) -> int:
+        return LbfgsRun(
+            self._training,
+            rows.gathered(),
+            tasks,
+            alpha=float(self.alpha),
+            max_iter=self.max_iter,
+            max_fun=self.max_fun,
+            tol=self.tol,
+            record=self.track_gradients,
+            verbose=self.verbose,
+        ).run()
+
+    def _warn(self) -> None:
+        """Say it where training ended early, or in vain."""
+        error = getattr(self, "prediction_error_", None)
+        for message, category in verdicts(
+            self._training, self.prediction_spread_, error, self._training_record
+        ):
+            warn(message, category)
+
+    # --- what diagnosis reads besides the history
+    def _note_data(self, training: Rows, goes_on: bool) -> None:
+        """Keep sizes (p,) of features since the start, and what targets are like."""
+        scale = training.feature_scale()
+        seen = getattr(self, "feature_scale_", None) if goes_on else None
+        self.feature_scale_ = scale if seen is None else np.maximum(scale, seen)
+        self.prediction_spread_: float | None = None
+        self._note_targets(training)
+
+    def _note_predictions(self, rows: Rows) -> None:
+        """Compare predictions of up to 1000 training rows with their targets."""
+        X, Y = rows.spread_out(1000)
+        predicted = self._training.network.forward(X)
+        self.prediction_spread_ = prediction_spread(predicted, Y)
+        self._note_errors(predicted, Y)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _validation_data(X_val, y_val, sample_weight_val) -> ValidationData | None:
+    """Refuse half a validation set."""
+    given: Sequence = (X_val, y_val, sample_weight_val)
+    if X_val is None and y_val is None:
+        if sample_weight_val is not None:
+            raise ValueError(
+                "sample_weight_val is provided, but X_val and y_val were not."
+            )
+        return None
+    if y_val is None:
+        raise ValueError("X_val is provided, but y_val was not provided.")
+    if X_val is None:
+        raise ValueError("y_val is provided, but X_val was not provided.")
+    return ValidationData(*given)

@@ -1,0 +1,166 @@
+"""Labels as 0/1, one-hot rows or indicators, and the weights of classes."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from scipy.sparse import csr_matrix, issparse
+from scipy.special import expit
+from sklearn.metrics import accuracy_score
+from sklearn.utils.multiclass import type_of_target, unique_labels
+
+from .._stored import stored
+from ._coding import Coder
+
+__all__ = [
+    "CLASSIFICATION_LOSSES",
+    "LabelCoder",
+    "both_probabilities",
+    "weights_by_class",
+]
+
+CLASSIFICATION_LOSSES = ("log_loss", "squared_error")
+
+
+@stored
+@dataclass(frozen=True, eq=False)
+class LabelCoder(Coder):
+    """Two classes as 0/1 (n, 1), more as one-hot rows (n, K), several labels as 0/1."""
+
+    classes: np.ndarray  # (n_classes,)
+    is_multilabel: bool
+    is_sparse: bool  # whether indicators of labels came, and are to leave, as CSR
+    out_activation: str
+
+    @classmethod
+    def of(cls, y) -> Self:
+        """Learn what codes y, (n,) or indicators (n, K)."""
+        kind = type_of_target(y, input_name="y")
+        if "multioutput" in kind:
+            raise ValueError(
+                "Multioutput target data is not supported with label binarization"
+            )
+        return cls(
+            classes=unique_labels(y),
+            is_multilabel=kind.startswith("multilabel"),
+            is_sparse=issparse(y),
+            # Softmax over exclusive classes; otherwise one sigmoid for each output.
+            out_activation="softmax" if kind == "multiclass" else "logistic",
+        )
+
+    def encode(self, y, dtype) -> np.ndarray:
+        """Write labels as rows (n, K); refuse unknown ones."""
+        if self.is_multilabel:
+            return self._indicators(y, dtype)
+        if y.ndim > 1:
+            raise ValueError("The object was not fitted with multilabel input.")
+        known = self._places(y)
+        if self.out_activation == "logistic":
+            return known.reshape(-1, 1).astype(dtype)
+        Y = np.zeros((len(y), len(self.classes)), dtype=dtype)
+        Y[np.arange(len(y)), known] = 1
+        return Y
+
+    def _indicators(self, y, dtype) -> np.ndarray:
+        if y.ndim == 1:
+            raise ValueError(
+                f"y has shape {y.shape}, but this network was fitted to "
+                f"{len(self.classes)} labels, 0 or 1 in a column each."
+            )
+        self._refuse_unknown(unique_labels(y))
+        Y = y.toarray() if issparse(y) else y
+        return np.ascontiguousarray(Y != 0, dtype=dtype)
+
+    def _places(self, y) -> np.ndarray:
+        """Places (n,) of labels among the classes."""
+        self._refuse_unknown(unique_labels(y))
+        return np.searchsorted(self.classes, y)
+
+    def _refuse_unknown(self, labels) -> None:
+        if len(np.setdiff1d(labels, self.classes, assume_unique=True)):
+            raise ValueError(
+                "`y` has classes not in `self.classes_`. "
+                f"`self.classes_` has {self.classes}. 'y' has {labels}."
+            )
+
+    def decode(self, outputs: np.ndarray):
+        """Read labels from predictions (n, K)."""
+        if self.is_multilabel:
+            indicators = np.array(outputs > 0.5, dtype=int)
+            return csr_matrix(indicators) if self.is_sparse else indicators
+        return self.classes[self._likeliest(outputs)]
+
+    def _likeliest(self, outputs: np.ndarray) -> np.ndarray:
+        """Places (n,) of the likeliest of exclusive classes."""
+        if self.out_activation == "softmax":
+            return outputs.argmax(axis=1)
+        above = (outputs.ravel() > 0.5).astype(np.intp)
+        return np.minimum(above, len(self.classes) - 1)
+
+    def scorer(self, y, sample_weight):
+        """Accuracy; of several labels, the share of rows with all of them right."""
+
+        def score(outputs):
+            return accuracy_score(y, self.decode(outputs), sample_weight=sample_weight)
+
+        return score
+
+    def members(self, Y: np.ndarray) -> np.ndarray:
+        """Say for each row of Y (n, K) which classes it belongs to."""
+        if Y.shape[1] > 1 or self.is_multilabel:
+            return Y != 0
+        return np.equal(Y, np.arange(len(self.classes)))
+
+
+def both_probabilities(raw: np.ndarray) -> np.ndarray:
+    """Probabilities of both classes (n, 2) from raw outputs (n, 1).
+
+    The small one is not 1 - p, which would round to zero.
+    """
+    return np.hstack([expit(-raw), expit(raw)])
+
+
+def weights_by_class(class_weight, classes, member, sample_weight) -> np.ndarray:
+    """Multiply each row's weight by its class's; a row of labels by all it carries.
+
+    member (n, n_classes) tells which classes rows belong to. "balanced" gives each
+    class the same total: weight_total / (n_classes * weight_of_class).
+    """
+    weight = np.ones(len(member)) if sample_weight is None else sample_weight
+    if isinstance(class_weight, str):
+        totals = weight @ member
+        factors = weight.sum() / (len(classes) * np.where(totals > 0, totals, np.inf))
+        factors = np.where(factors > 0, factors, 1.0)
+    else:
+        _check_known(class_weight, classes)
+        factors = _factors_of(class_weight, classes)
+    weight = weight * np.prod(np.where(member, factors, 1.0), axis=1)
+    if not weight.any():
+        raise ValueError(
+            f"class_weight={class_weight!r} leaves no row a positive weight: at least "
+            "one class in y needs one."
+        )
+    return weight
+
+
+def _factors_of(class_weight, classes) -> np.ndarray:
+    """Factors (n_classes,), 1 for the classes that class_weight does not name."""
+    try:
+        factors = np.array([class_weight.get(c, 1.0) for c in classes], dtype=float)
+    except (TypeError, ValueError):
+        factors = np.array([np.nan])
+    if not (np.isfinite(factors) & (factors >= 0)).all():
+        raise ValueError(
+            "The values of class_weight must be finite numbers, not negative: got "
+            f"{class_weight!r}."
+        )
+    return factors
+
+
+def _check_known(class_weight, classes) -> None:
+    unknown = [c for c in class_weight if c not in set(classes)]
+    if unknown:
+        raise ValueError(
+            f"class_weight names the classes {unknown}, which y does not have; its "
+            f"classes are {list(classes)}."
+        )

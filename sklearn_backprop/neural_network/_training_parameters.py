@@ -1,0 +1,177 @@
+"""The hyper-parameters of training: constraints, descriptions, and what loops read."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from .._warning import warn
+from ._epochs import Settings
+from ._schedules import SCHEDULES, Schedule
+from ._solvers import SOLVERS, STOCHASTIC_SOLVERS, engine_settings
+
+__all__ = ["TrainingParameters"]
+
+
+class TrainingParameters(BaseEstimator):
+    """The hyper-parameters by which every network is trained.
+
+    Parameters
+    ----------
+    solver : {"adam", "adamw", "sgd", "adagrad", "rmsprop", "lbfgs"}, default="adam"
+        All but "lbfgs" step once per mini-batch. "lbfgs" is a quasi-Newton method on
+        all rows at once, for small tables.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty on the weight matrices. The objective is the
+        weighted mean loss + alpha / (2 * total weight of the training rows) * sum of
+        squared weights, whatever the batch size.
+    weight_decay : float, default=0.01
+        Decoupled decay of the weight matrices for solver="adamw" (Loshchilov & Hutter,
+        2019).
+    clip : float or None, default=None
+        Threshold beyond which gradients are clipped before the step.
+    clip_mode : {"norm", "value"}, default="norm"
+        Scale the whole gradient down to the norm `clip`, keeping its direction, or
+        cut each element to [-clip, clip].
+    batch_size : int or "auto", default="auto"
+        Rows per mini-batch; "auto" is min(200, n_samples).
+    learning_rate : str, default="constant"
+        Rate of each epoch, for every solver but "lbfgs": "constant"; "invscaling",
+        learning_rate_init / (t_ + 1) ** power_t; "adaptive", divided by 5 whenever
+        training stalls; "exponential", times `decay_rate` each epoch; "cosine", down
+        to zero over `max_iter` epochs.
+    learning_rate_init : float, default=0.001
+        The rate that the schedule starts from.
+    power_t : float, default=0.5
+        Exponent of "invscaling".
+    decay_rate : float in (0, 1], default=0.95
+        Factor per epoch of "exponential".
+    warmup_epochs : int, default=0
+        Epochs over which the rate first grows linearly to the schedule's.
+    max_iter : int, default=200
+        Largest number of epochs, or of iterations of "lbfgs".
+    shuffle : bool, default=True
+        Whether to draw a new order of rows for every epoch.
+    random_state : int, RandomState instance or None, default=None
+        Determines the starting weights, the order of rows, the dropout masks and the
+        rows held out by `early_stopping`.
+    tol : float, default=1e-4
+        Training stops when the loss, or the validation score, has not improved by
+        `tol` for `n_iter_no_change` epochs; for "lbfgs" the bound on the gradient.
+    verbose : bool or int, default=False
+        Whether to print a line per epoch: loss, validation score, norm of the whole
+        gradient, and seconds since the start.
+    warm_start : bool, default=False
+        Whether `fit` continues from the last fit: weights, optimizer, schedule and
+        random numbers go on as if training had not been interrupted.
+    momentum : float in [0, 1], default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to hold out `validation_fraction` of the rows and to stop when their
+        score stalls; the best weights are kept.
+    validation_fraction : float in [0, 1), default=0.1
+        Share of rows held out by `early_stopping`.
+    beta_1 : float in [0, 1), default=0.9
+        Decay rate of the first moment of "adam" and "adamw", the mean gradient.
+    beta_2 : float in [0, 1), default=0.999
+        Decay rate of the second one, the mean squared gradient.
+    epsilon : float, default=1e-8
+        Keeps divisions finite in "adam", "adamw", "adagrad" and "rmsprop".
+    n_iter_no_change : int or inf, default=10
+        Epochs without improvement after which training stops.
+    max_fun : int, default=15000
+        Largest number of evaluations of "lbfgs".
+    track_gradients : {"epoch", "batch"} or None, default="epoch"
+        Whether `gradient_history_` has a row per epoch, per mini-batch, or none.
+
+    References
+    ----------
+    Loshchilov, I., & Hutter, F. (2019). Decoupled weight decay regularization. ICLR.
+    """
+
+    _parameter_constraints: dict = {
+        "solver": [StrOptions(set(SOLVERS))],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "clip": [Interval(Real, 0, None, closed="neither"), None],
+        "clip_mode": [StrOptions({"norm", "value"})],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "decay_rate": [Interval(Real, 0, 1, closed="right")],
+        "warmup_epochs": [Interval(Integral, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "track_gradients": [StrOptions({"epoch", "batch"}), None],
+    }
+
+    def _settings(self, batch_size: int, dropout_seed: int) -> Settings:
+        """What the loop over epochs reads."""
+        return Settings(
+            solver=self.solver,
+            optimizer=engine_settings(self),
+            schedule=self._schedule(),
+            alpha=float(self.alpha),
+            batch_size=batch_size,
+            clip=None if self.clip is None else float(self.clip),
+            clip_mode=self.clip_mode,
+            record=self.track_gradients,
+            shuffle=bool(self.shuffle),
+            tol=self.tol,
+            n_iter_no_change=self.n_iter_no_change,
+            verbose=self.verbose,
+            dropout_seed=dropout_seed,
+        )
+
+    def _schedule(self) -> Schedule:
+        return Schedule(
+            self.learning_rate,
+            float(self.learning_rate_init),
+            power_t=self.power_t,
+            decay_rate=self.decay_rate,
+            max_iter=self.max_iter,
+            warmup_epochs=self.warmup_epochs,
+        )
+
+    def _rows_per_batch(self, n_training: int, n_given: int) -> int:
+        """Rows of a mini-batch; a batch larger than all rows that were given warns."""
+        if self.batch_size == "auto":
+            return min(200, n_training)
+        if self.batch_size > n_given:
+            warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going "
+                "to be clipped"
+            )
+        return int(min(self.batch_size, n_training))
+
+    def _takes_batches(self) -> bool:
+        """Whether `partial_fit` is there; `available_if` shows the reason if not."""
+        if self.solver not in STOCHASTIC_SOLVERS:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
