@@ -1,5 +1,6 @@
 """What a fit leaves: the state of training, and the attributes that show it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -147,7 +148,7 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
             del state["coefs_"], state["intercepts_"]
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "_training"):
             self._show_views()
