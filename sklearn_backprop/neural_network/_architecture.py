@@ -22,6 +22,7 @@ __all__ = [
     "ACTIVATION_ALIASES",
     "NORMALIZATIONS",
     "RESIDUALS",
+    "ROLES",
     "Architecture",
     "Parameter",
     "activation_per_layer",
@@ -51,13 +52,21 @@ _WIDEST = 2**31 - 1
 Layer = dict[str, Any]
 
 
-# Role of an array -> what names it behind its layer.
-_ROLES = {
-    "W": "weights",
-    "b": "biases",
-    "P": "projection",
-    "gamma": "scales",
-    "beta": "shifts",
+@dataclass(frozen=True)
+class Role:
+    """What an array is to its layer."""
+
+    name: str  # behind that of the layer
+    is_penalised: bool = False  # by alpha and the decay of weights
+    is_recorded: bool = False  # histories have a column for it
+
+
+ROLES = {
+    "W": Role("weights", is_penalised=True, is_recorded=True),
+    "b": Role("biases"),
+    "P": Role("projection", is_penalised=True),
+    "gamma": Role("scales"),
+    "beta": Role("shifts"),
 }
 
 
@@ -67,7 +76,7 @@ class Parameter:
     """One row of the table of parameters: an array, and its place in theta."""
 
     layer: int  # hidden layers from 0, then the output layer
-    role: str  # "W", "b", "gamma", "beta" or "P"
+    role: str  # a key of ROLES
     start: int
     shape: tuple[int, ...]
     initializer: str  # what suits it: a key of INITIALIZERS
@@ -78,7 +87,7 @@ class Parameter:
     def name(self) -> str:
         """Name the array, as columns of the records are."""
         layer = "output" if self.is_output else f"hidden {self.layer + 1}"
-        return f"{layer} {_ROLES[self.role]}"
+        return f"{layer} {ROLES[self.role].name}"
 
     @property
     def size(self) -> int:
@@ -88,12 +97,12 @@ class Parameter:
     @property
     def is_penalised(self) -> bool:
         """Tell whether alpha and the decay of weights act on it."""
-        return self.role in ("W", "P")
+        return ROLES[self.role].is_penalised
 
     @property
     def is_recorded(self) -> bool:
         """Tell whether histories have a column for it."""
-        return self.role == "W"
+        return ROLES[self.role].is_recorded
 
     def view(self, theta: np.ndarray) -> np.ndarray:
         """Show this stretch of theta in its own shape."""
