@@ -5,15 +5,15 @@ from numbers import Integral, Real
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ._architecture import (
+from ._architecture import Architecture
+from ._initializers import INIT_ALIASES, INITIALIZERS
+from ._perceptron import (
     ACTIVATION_ALIASES,
     ACTIVATIONS,
     NORMALIZATIONS,
     RESIDUALS,
-    Architecture,
     build_architecture,
 )
-from ._initializers import INIT_ALIASES, INITIALIZERS
 
 __all__ = ["HiddenLayers"]
 

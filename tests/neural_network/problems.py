@@ -4,8 +4,8 @@ import numpy as np
 from reference_network import ReferenceNetwork
 
 from sklearn_backprop.engine import _engine
-from sklearn_backprop.neural_network._architecture import build_architecture
 from sklearn_backprop.neural_network._initializers import draw_parameters
+from sklearn_backprop.neural_network._perceptron import build_architecture
 
 LOSS_PARAMETER = {"huber": 0.7, "quantile": 0.3}
 LAYER_KINDS = [

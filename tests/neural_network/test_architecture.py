@@ -7,14 +7,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from reference_network import ReferenceNetwork
 
-from sklearn_backprop.neural_network._architecture import (
-    ACTIVATIONS,
-    build_architecture,
-)
 from sklearn_backprop.neural_network._initializers import (
     INIT_ALIASES,
     INITIALIZERS,
     draw_parameters,
+)
+from sklearn_backprop.neural_network._perceptron import (
+    ACTIVATIONS,
+    build_architecture,
 )
 
 FLOAT = np.dtype(np.float64)

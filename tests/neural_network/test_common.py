@@ -4,14 +4,14 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
-from sklearn_backprop.neural_network._architecture import (
+from sklearn_backprop.neural_network._initializers import INITIALIZERS
+from sklearn_backprop.neural_network._labels import CLASSIFICATION_LOSSES
+from sklearn_backprop.neural_network._numbers import REGRESSION_LOSSES
+from sklearn_backprop.neural_network._perceptron import (
     ACTIVATIONS,
     NORMALIZATIONS,
     RESIDUALS,
 )
-from sklearn_backprop.neural_network._initializers import INITIALIZERS
-from sklearn_backprop.neural_network._labels import CLASSIFICATION_LOSSES
-from sklearn_backprop.neural_network._numbers import REGRESSION_LOSSES
 from sklearn_backprop.neural_network._schedules import SCHEDULES
 from sklearn_backprop.neural_network._solvers import SOLVERS
 

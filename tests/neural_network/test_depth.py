@@ -11,8 +11,8 @@ from sklearn.model_selection import train_test_split
 from sklearn_backprop import BackpropMLPClassifier
 from sklearn_backprop.engine import _engine
 from sklearn_backprop.exceptions import VanishedTrainingWarning
-from sklearn_backprop.neural_network._architecture import build_architecture
 from sklearn_backprop.neural_network._initializers import draw_parameters
+from sklearn_backprop.neural_network._perceptron import build_architecture
 
 pytestmark = pytest.mark.once
 

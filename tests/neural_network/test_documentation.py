@@ -14,11 +14,11 @@ from sklearn_backprop.neural_network import (
     _regressor,
     _schedules,
 )
-from sklearn_backprop.neural_network._architecture import (
+from sklearn_backprop.neural_network._initializers import INIT_ALIASES, INITIALIZERS
+from sklearn_backprop.neural_network._perceptron import (
     ACTIVATION_ALIASES,
     ACTIVATIONS,
 )
-from sklearn_backprop.neural_network._initializers import INIT_ALIASES, INITIALIZERS
 from sklearn_backprop.neural_network._schedules import SCHEDULES
 from sklearn_backprop.neural_network._solvers import SOLVERS
 

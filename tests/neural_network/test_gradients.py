@@ -9,11 +9,11 @@ from problems import LAYER_KINDS, draw_targets, make_pair, name_of
 from reference_network import LOSSES
 
 from sklearn_backprop.engine import _engine
-from sklearn_backprop.neural_network._architecture import ACTIVATIONS
 from sklearn_backprop.neural_network._initializers import INITIALIZERS
 from sklearn_backprop.neural_network._labels import CLASSIFICATION_LOSSES
 from sklearn_backprop.neural_network._network import ENGINE_LINKS
 from sklearn_backprop.neural_network._numbers import REGRESSION_LOSSES
+from sklearn_backprop.neural_network._perceptron import ACTIVATIONS
 from sklearn_backprop.neural_network._solvers import STOCHASTIC_SOLVERS
 
 N_ROWS, N_FEATURES, ALPHA, TOTAL_WEIGHT = 7, 4, 0.5, 11.0
