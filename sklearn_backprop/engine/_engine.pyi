@@ -481,6 +481,11 @@ class ResidualSums:
     ) -> None:
         """Add rows: x (n, p) as in accumulate_gram, y (n, k), coef (k, p)."""
 
+    def merge(self, other: ResidualSums) -> None:
+        """Add the sums over other rows."""
+
+    def __getstate__(self) -> tuple[int, _Float64]: ...
+    def __setstate__(self, state: tuple[int, _Float64]) -> None: ...
     def gradient(self, mean: _Float64) -> _Float64:
         """Sums (k, p) of weight * r * (x - mean), rounded once."""
 

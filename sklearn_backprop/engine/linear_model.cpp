@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
 #include <initializer_list>
 #include <memory>
 #include <optional>
@@ -128,6 +129,46 @@ class ResidualSums {
                                out.data() + t * n_features_);
     }
     return to_numpy(out, {sums_.size(), n_features_});
+  }
+
+  void merge(const ResidualSums& other) {
+    require(other.n_features_ == n_features_ && other.sums_.size() == sums_.size(),
+            "Sums must have the same features and targets.");
+    for (std::size_t t = 0; t < sums_.size(); ++t) sums_[t].add(other.sums_[t]);
+  }
+
+  // A row for each target: hi and lo of its products, then of residual and squares.
+  nb::object state() const {
+    std::vector<double> out;
+    for (const residual::Sums& sums : sums_) {
+      out.insert(out.end(), sums.hi.begin(), sums.hi.end());
+      out.insert(out.end(), sums.lo.begin(), sums.lo.end());
+      for (const DoubleDouble& sum : {sums.residual, sums.squares}) {
+        out.insert(out.end(), {sum.hi, sum.lo});
+      }
+    }
+    const std::size_t width = sums_.empty() ? 0 : out.size() / sums_.size();
+    return nb::make_tuple(n_features_, to_numpy(out, {sums_.size(), width}));
+  }
+
+  static void construct_from_state(ResidualSums* self, const nb::tuple& state) {
+    const auto n_features = nb::cast<std::size_t>(state[0]);
+    const auto rows = nb::cast<Matrix>(state[1]);
+    new (self) ResidualSums(n_features, rows.shape(0));
+    const double* next = rows.data();
+    auto take = [&next](double* begin, std::size_t n) {
+      std::copy(next, next + n, begin);
+      next += n;
+    };
+    for (residual::Sums& sums : self->sums_) {
+      require(rows.shape(1) == 2 * sums.hi.size() + 4, "The state has another width.");
+      take(sums.hi.data(), sums.hi.size());
+      take(sums.lo.data(), sums.lo.size());
+      for (DoubleDouble* sum : {&sums.residual, &sums.squares}) {
+        take(&sum->hi, 1);
+        take(&sum->lo, 1);
+      }
+    }
   }
 
   nb::object residual() const {
@@ -305,6 +346,9 @@ void bind_linear_model(nb::module_& m) {
       .def(nb::init<std::size_t, std::size_t>(), "n_features"_a, "n_targets"_a)
       .def("add", &ResidualSums::add, "x"_a, "y"_a, "weight"_a.none(), "coef"_a,
            "intercept"_a, "n_threads"_a)
+      .def("merge", &ResidualSums::merge, "other"_a)
+      .def("__getstate__", &ResidualSums::state)
+      .def("__setstate__", &ResidualSums::construct_from_state)
       .def("gradient", &ResidualSums::gradient, "mean"_a)
       .def_prop_ro("residual", &ResidualSums::residual)
       .def_prop_ro("squares", &ResidualSums::squares);

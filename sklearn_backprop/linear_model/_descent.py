@@ -91,10 +91,10 @@ def pose(
     )
     if sums is None:
         return _data_problem(X, Y, weight, places, penalty), scaling
-    return _gram_problem(sums, places, penalty), scaling
+    return gram_problem(sums, places, penalty), scaling
 
 
-def _gram_problem(sums: Moments, places: Coordinates, penalty: Penalty) -> Problem:
+def gram_problem(sums: Moments, places: Coordinates, penalty: Penalty) -> Problem:
     """The problem on the Gram matrix: a step costs the same for any number of rows."""
     scale = places.scale
     offset = (sums.x_mean - places.center) / scale

@@ -7,14 +7,14 @@ semi-normal equations (Bjorck, 1987), their gradient accumulated in double-doubl
 Legend: X (n, p), Y (n, k), weight (n,) or None; coefficients are (p, k) inside.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 from scipy import optimize
 
 from ..engine import _engine
-from ._factor import Factor, factorize
+from ._factor import Factor, as_factor, factorize
 from ._gram import Moments, moments, n_row_threads, row_blocks
 from ._normal_inverse import (
     NormalInverse,
@@ -48,29 +48,73 @@ class Solution:
     rows: Moments | Factor | None
 
 
-def solve(X, Y, weight, *, fit_intercept, alpha, positive) -> Solution:
-    """Minimise the cost over X (n, p) and Y (n, k)."""
+class Table(ABC):
+    """Rows of X (n, p), Y (n, k) and weights, wherever they lie, as a fit asks them."""
+
+    n_rows: int
+    n_features: int
+    # Whether a pass over the rows in double-double costs little beside the others.
+    is_refined_always: bool
+
+    @abstractmethod
+    def moments(self, *, centered) -> Moments:
+        """Moments of all rows."""
+
+    @abstractmethod
+    def factor(self, *, centered) -> Factor:
+        """Triangular factor of all rows."""
+
+    @abstractmethod
+    def residual_sums(self, coef, intercept) -> "_engine.ResidualSums":
+        """Sums of residuals, times one and times X, in double-double."""
+
+    @abstractmethod
+    def solve_wide(self, *, fit_intercept, alpha) -> Solution:
+        """Minimise the cost where rows are no more than columns."""
+
+
+class TableInMemory(Table):
+    """Rows in this process."""
+
+    def __init__(self, X, Y, weight):
+        self.n_rows, self.n_features = X.shape
+        self.is_refined_always = X.size <= _ALWAYS_REFINE_SIZE
+        self._rows = X, Y, weight
+
+    def moments(self, *, centered) -> Moments:
+        return moments(*self._rows, centered=centered)
+
+    def factor(self, *, centered) -> Factor:
+        return factorize(*self._rows, centered=centered)
+
+    def residual_sums(self, coef, intercept) -> "_engine.ResidualSums":
+        return residual_sums(*self._rows, coef, intercept)
+
+    def solve_wide(self, *, fit_intercept, alpha) -> Solution:
+        return _solve_wide(*self._rows, fit_intercept, alpha)
+
+
+def solve(table: Table, *, fit_intercept, alpha, positive) -> Solution:
+    """Minimise the cost over the rows of a table."""
     if positive:
-        factor = factorize(X, Y, weight, centered=fit_intercept)
+        factor = table.factor(centered=fit_intercept)
         return solve_factor(factor, alpha=alpha, positive=True)
-    if X.shape[0] <= X.shape[1]:
-        return _solve_wide(X, Y, weight, fit_intercept, alpha)
-    sums = moments(X, Y, weight, centered=fit_intercept)
+    if table.n_rows <= table.n_features:
+        return table.solve_wide(fit_intercept=fit_intercept, alpha=alpha)
+    sums = table.moments(centered=fit_intercept)
     inverse: NormalInverse | None = cholesky_inverse(sums, alpha)
     if inverse is not None:
         coef = inverse.apply(sums.xy)
         rows: Moments | Factor = sums
     else:
-        rows = factorize(X, Y, weight, centered=fit_intercept)
+        rows = table.factor(centered=fit_intercept)
         coef, inverse = factor_solution(rows, alpha)
     intercept = sums.y_mean - sums.x_mean @ coef
-    explained = np.einsum("jk,jk->k", coef, 2.0 * sums.xy - sums.xx @ coef)
-    squares = np.diagonal(sums.yy) - explained
-    if X.size <= _ALWAYS_REFINE_SIZE or inverse.condition_number > _REFINE_CONDITION:
+    squares = _squares_left(sums, coef)
+    if table.is_refined_always or inverse.condition_number > _REFINE_CONDITION:
         penalty = sums.weight * alpha
-        rows_at = partial(_residual_sums, X, Y, weight)
         coef, intercept, squares = _refine(
-            rows_at, sums, penalty, fit_intercept, inverse, coef, intercept
+            table.residual_sums, sums, penalty, fit_intercept, inverse, coef, intercept
         )
     if isinstance(rows, Moments):
         # Refinement has made the solution more exact than the products are.
@@ -79,6 +123,25 @@ def solve(X, Y, weight, *, fit_intercept, alpha, positive) -> Solution:
         coef=coef,
         intercept=intercept,
         loss=cost(squares, sums.weight, coef, alpha),
+        solver=inverse.solver,
+        rank=inverse.rank,
+        condition_number=inverse.condition_number,
+        rows=rows,
+    )
+
+
+def solve_rows(rows: Moments | Factor, *, alpha, positive) -> Solution:
+    """Minimise the cost of the rows behind a summary."""
+    inverse = None
+    if isinstance(rows, Moments) and not positive:
+        inverse = cholesky_inverse(rows, alpha)
+    if inverse is None or isinstance(rows, Factor):
+        return solve_factor(as_factor(rows), alpha=alpha, positive=positive)
+    coef = inverse.apply(rows.xy)
+    return Solution(
+        coef=coef,
+        intercept=rows.y_mean - rows.x_mean @ coef,
+        loss=cost(_squares_left(rows, coef), rows.weight, coef, alpha),
         solver=inverse.solver,
         rank=inverse.rank,
         condition_number=inverse.condition_number,
@@ -113,6 +176,12 @@ def cost(squares, weight, coef, alpha) -> float:
     return float(data_cost + 0.5 * alpha * np.sum(coef**2))
 
 
+def _squares_left(sums: Moments, coef) -> np.ndarray:
+    """Residual sums of squares (k,) of coefficients (p, k)."""
+    explained = np.einsum("jk,jk->k", coef, 2.0 * sums.xy - sums.xx @ coef)
+    return np.diagonal(sums.yy) - explained
+
+
 def _solve_wide(X, Y, weight, fit_intercept, alpha) -> Solution:
     """Minimise the cost where rows are no more than columns."""
     found = wide_solution(X, Y, weight, centered=fit_intercept, alpha=alpha)
@@ -128,7 +197,7 @@ def _solve_wide(X, Y, weight, fit_intercept, alpha) -> Solution:
 
 
 def _refine(
-    residual_sums, sums, penalty, fit_intercept, inverse, coef, intercept
+    sums_at, sums, penalty, fit_intercept, inverse, coef, intercept
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coefficients, intercept and residual squares (k,) after corrections.
 
@@ -137,7 +206,7 @@ def _refine(
     """
     last = np.inf
     for _ in range(_MAX_CORRECTIONS):
-        residuals = residual_sums(coef, intercept)
+        residuals = sums_at(coef, intercept)
         gradient = residuals.gradient(sums.x_mean).T - penalty * coef
         step = inverse.apply(gradient)
         size = float(np.linalg.norm(step) / max(np.linalg.norm(coef), _TINY))
@@ -154,7 +223,7 @@ def _refine(
     return coef, intercept, residuals.squares
 
 
-def _residual_sums(X, Y, weight, coef, intercept) -> "_engine.ResidualSums":
+def residual_sums(X, Y, weight, coef, intercept) -> "_engine.ResidualSums":
     """Sums of residuals, times one and times X, in double-double."""
     sums = _engine.ResidualSums(*coef.shape)
     coef = np.ascontiguousarray(coef.T)

@@ -87,6 +87,18 @@ def factor_of_moments(sums: Moments) -> Factor:
     )
 
 
+def as_factor(rows: Moments | Factor) -> Factor:
+    """Factor of the rows behind either summary."""
+    return factor_of_moments(rows) if isinstance(rows, Moments) else rows
+
+
+def merged(rows: Moments | Factor, others: Moments | Factor) -> Moments | Factor:
+    """Summary of the rows of both, a factor where one of them is."""
+    if isinstance(rows, Moments) and isinstance(others, Moments):
+        return rows.merge(others)
+    return as_factor(rows).merge(as_factor(others))
+
+
 def _factorize_block(X, Y, weight, centered) -> Factor:
     """Factor of one dense block, its mean taken in two passes."""
     data = np.column_stack([X, Y])

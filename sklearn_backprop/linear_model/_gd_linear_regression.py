@@ -40,9 +40,8 @@ from ._descent import (
     pose,
     unfinished_message,
 )
-from ._exact import Solution, solve, solve_factor
-from ._factor import Factor, factor_of_moments, factorize
-from ._gram import Moments
+from ._exact import Solution, TableInMemory, solve, solve_factor, solve_rows
+from ._factor import Factor, as_factor, factorize, merged
 from ._minibatch import (
     Batches,
     descend_in_batches,
@@ -215,6 +214,8 @@ class GDLinearRegression(
     """
 
     _steps_by_batches = False
+    _weight_unit: float
+    _rows: Any  # Moments, a Factor, or None where nothing can be merged
     _parameter_constraints: dict = {
         "solver": [StrOptions({"gd", "normal"})],
         "fit_intercept": ["boolean"],
@@ -374,6 +375,71 @@ class GDLinearRegression(
             self._descend(X, y, weight, start, seen, 1, as_given)
         return self
 
+    def merge(self, other):
+        """Learn the rows that another model was fitted to, without seeing them.
+
+        Both models, by solver="normal", keep sums over their rows (or a triangular
+        factor of them), which merge exactly: parts of a table that were fitted apart,
+        on other machines perhaps, give the model of the whole table, in whatever order
+        they are merged. Parts of no more rows than features are to be fitted by
+        `partial_fit`, which keeps a factor of any rows.
+
+        Parameters
+        ----------
+        other : GDLinearRegression
+            A fitted model of the same features and targets; it stays as it is. Its
+            hyper-parameters but `fit_intercept` do not matter: the coefficients are
+            those that this model's give on the rows of both.
+
+        Returns
+        -------
+        self : GDLinearRegression
+            The estimator, fitted to the rows of both.
+
+        Raises
+        ------
+        ValueError
+            If one of them keeps nothing to merge, or if features, targets or
+            `fit_intercept` differ.
+
+        Warns
+        -----
+        LinAlgWarning
+            If the rows of both do not determine the coefficients.
+
+        References
+        ----------
+        Chan, T. F., Golub, G. H. and LeVeque, R. J. (1983). Algorithms for computing
+        the sample variance: analysis and recommendations. The American Statistician,
+        37(3), 242-247.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_diabetes
+        >>> from sklearn_backprop import GDLinearRegression
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> one = GDLinearRegression(solver="normal").fit(X[:200], y[:200])
+        >>> two = GDLinearRegression(solver="normal").fit(X[200:], y[200:])
+        >>> round(one.merge(two).score(X, y), 6)
+        0.517748
+        """
+        for model in (self, other):
+            check_is_fitted(model)
+        self._check_mergeable(other)
+        unit = max(self._weight_unit, other._weight_unit)
+        mine, theirs = (
+            model._rows.weighted(model._weight_unit / unit) for model in (self, other)
+        )
+        solution = solve_rows(
+            merged(mine, theirs), alpha=self.alpha, positive=self.positive
+        )
+        dtype = np.result_type(self.coef_, other.coef_)
+        is_single = self.coef_.ndim == 1
+        self._forget()
+        self._weight_unit = unit
+        self._set_solution(solution, dtype, is_single)
+        return self
+
     def predict(self, X):
         """Predict targets.
 
@@ -496,25 +562,50 @@ class GDLinearRegression(
                 "another scaling. Restore the parameter, or fit a new estimator."
             )
 
+    def _check_mergeable(self, other) -> None:
+        """Refuse models whose rows cannot be put together, saying why."""
+        if not isinstance(other, GDLinearRegression):
+            raise TypeError(
+                f"merge takes a fitted GDLinearRegression, not {type(other).__name__}."
+            )
+        for name, model in (("This model", self), ("The other model", other)):
+            if getattr(model, "_rows", None) is None:
+                raise ValueError(
+                    f"{name} keeps no summary of its rows that could be merged: it was "
+                    "fitted by solver='gd', or by fit on no more rows than features. "
+                    "Fit it with solver='normal'; a part of few rows with partial_fit."
+                )
+        names = [getattr(model, "feature_names_in_", None) for model in (self, other)]
+        for what, mine, theirs in (
+            ("n_features_in_", self.n_features_in_, other.n_features_in_),
+            ("feature_names_in_", *(None if n is None else list(n) for n in names)),
+            ("a coef_ of shape", self.coef_.shape, other.coef_.shape),
+            ("fit_intercept", self._intercept_fitted, other._intercept_fitted),
+        ):
+            if mine != theirs:
+                raise ValueError(
+                    "Rows of different problems cannot be merged: this model was "
+                    f"fitted with {what} {mine}, the other with {theirs}."
+                )
+
     def _forget(self) -> None:
         """Drop fitted attributes that the coming fit may not set, or would add to."""
         for name in _OPTIONAL_ATTRIBUTES:
             if hasattr(self, name):
                 delattr(self, name)
 
-    def _set_coefficients(self, coef, intercept, X, y) -> None:
+    def _set_coefficients(self, coef, intercept, dtype, is_single) -> None:
         """``coef_`` and ``intercept_`` from coef (k, p) and intercept (k,)."""
         with np.errstate(over="ignore"):
-            rounded = np.ascontiguousarray(coef, dtype=X.dtype)
-            rounded_intercept = intercept.astype(X.dtype)
+            rounded = np.ascontiguousarray(coef, dtype=dtype)
+            rounded_intercept = intercept.astype(dtype)
         if not (np.isfinite(rounded).all() and np.isfinite(rounded_intercept).all()):
             largest = max(np.abs(coef).max(), np.abs(intercept).max())
             raise ValueError(
-                f"The coefficients leave {X.dtype}, the dtype of X: their largest "
+                f"The coefficients leave {dtype}, the dtype of X: their largest "
                 f"magnitude is {largest:.3g}. Rescale X or y, or pass X as float64."
             )
         coef, intercept = rounded, rounded_intercept
-        is_single = y.ndim == 1
         self._intercept_fitted = bool(self.fit_intercept)
         self.coef_ = coef[0] if is_single else coef
         if not self.fit_intercept:
@@ -527,15 +618,13 @@ class GDLinearRegression(
     def _fit_exactly(self, X, y, weight) -> None:
         """Solve for all rows."""
         solution = solve(
-            X,
-            _as_columns(y),
-            weight,
+            TableInMemory(X, _as_columns(y), weight),
             fit_intercept=self.fit_intercept,
             alpha=self.alpha,
             positive=self.positive,
         )
         self._forget()
-        self._set_solution(solution, X, y)
+        self._set_solution(solution, X.dtype, y.ndim == 1)
 
     def _merge(self, X, y, weight, is_first) -> None:
         """Merge a block into the factor of the rows seen, and solve from it."""
@@ -544,13 +633,11 @@ class GDLinearRegression(
             factor = self._seen_factor().merge(factor)
         solution = solve_factor(factor, alpha=self.alpha, positive=self.positive)
         self._forget()
-        self._set_solution(solution, X, y)
+        self._set_solution(solution, X.dtype, y.ndim == 1)
 
     def _seen_factor(self) -> Factor:
         """Factor of the rows of earlier calls."""
         rows = getattr(self, "_rows", None)
-        if isinstance(rows, Moments):
-            return factor_of_moments(rows)
         if rows is None:
             raise ValueError(
                 "partial_fit with solver='normal' cannot add rows to this model: it "
@@ -558,11 +645,11 @@ class GDLinearRegression(
                 "and keeps no factor of those rows. Call partial_fit with "
                 "solver='normal' from the first block on."
             )
-        return rows
+        return as_factor(rows)
 
-    def _set_solution(self, solution: Solution, X, y) -> None:
+    def _set_solution(self, solution: Solution, dtype, is_single) -> None:
         """Fitted attributes after an exact solution."""
-        self._set_coefficients(solution.coef.T, solution.intercept, X, y)
+        self._set_coefficients(solution.coef.T, solution.intercept, dtype, is_single)
         self.loss_ = solution.loss
         self.loss_curve_ = np.array([solution.loss])
         self.n_iter_ = 1
@@ -606,26 +693,39 @@ class GDLinearRegression(
         if start is None:
             self._forget()
 
-        def as_if_stopped(result: Descended) -> dict[str, Any]:
-            twin = copy.copy(self)
-            twin._record(problem, result, y)
-            twin._set_descended(result, scaling, X, y)
-            return dict(vars(twin))
-
-        tasks.attributes_of = as_if_stopped
         settings = self._settings(max_iter)
+
+        def run() -> Descended:
+            if not in_batches:
+                return descend(problem, start, settings, tasks)
+            return descend_in_batches(
+                X, targets, weight, problem, start, settings, batches, tasks
+            )
+
         if in_batches:
             problem = pose_batches(problem, X, weight, self.batch_size)
             batches = self._batches(len(y))
-            result = descend_in_batches(
-                X, targets, weight, problem, start, settings, batches, tasks
-            )
-        else:
-            result = descend(problem, start, settings, tasks)
-        self._record(problem, result, y)
+        self._follow(
+            run, problem, scaling, settings, tasks, dtype=X.dtype, is_single=y.ndim == 1
+        )
+
+    def _follow(
+        self, run, problem: Problem, scaling, settings, tasks, *, dtype, is_single
+    ) -> None:
+        """Run a descent, and set fitted attributes; also those that callbacks see."""
+
+        def as_if_stopped(result: Descended) -> dict[str, Any]:
+            twin = copy.copy(self)
+            twin._record(problem, result, is_single)
+            twin._set_descended(result, scaling, dtype, is_single)
+            return dict(vars(twin))
+
+        tasks.attributes_of = as_if_stopped
+        result = run()
+        self._record(problem, result, is_single)
         if result.status == Status.DIVERGED:
             raise DivergenceError(divergence_message(problem, settings, result))
-        self._set_descended(result, scaling, X, y)
+        self._set_descended(result, scaling, dtype, is_single)
         self._warn_if_unfinished(problem, settings, result)
         tasks.finish()
 
@@ -642,13 +742,13 @@ class GDLinearRegression(
         elif (message := hovering_message(result, self.batch_size)) is not None:
             warn(message, ConvergenceWarning)
 
-    def _set_descended(self, result: Descended, scaling, X, y) -> None:
+    def _set_descended(self, result: Descended, scaling, dtype, is_single) -> None:
         """Coefficients after a descent, and the scaling that goes with them."""
         self._scaling = scaling
         self._rows = None  # a factor of earlier rows does not know of this descent
-        self._set_coefficients(result.coef, result.intercept, X, y)
+        self._set_coefficients(result.coef, result.intercept, dtype, is_single)
 
-    def _record(self, problem: Problem, result: Descended, y) -> None:
+    def _record(self, problem: Problem, result: Descended, is_single) -> None:
         """Curves and figures of a run, appended to those of the runs it continues."""
 
         def appended(name, new):
@@ -660,7 +760,7 @@ class GDLinearRegression(
             "gradient_norm_curve_", result.gradient_norm_curve
         )
         if result.coef_path is not None:
-            path = result.coef_path[:, 0] if y.ndim == 1 else result.coef_path
+            path = result.coef_path[:, 0] if is_single else result.coef_path
             if hasattr(self, "coef_path_"):
                 path = path[1:]  # the start is the last of the path so far
             self.coef_path_ = appended("coef_path_", path)

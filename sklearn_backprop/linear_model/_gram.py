@@ -109,6 +109,21 @@ class Moments(Summary):
             yy=self.yy * factor,
         )
 
+    def merge(self, other: "Moments") -> "Moments":
+        """Moments of the rows of both (Chan, Golub and LeVeque, 1983)."""
+        weight = self.weight + other.weight
+        difference = other.mean.minus(self.mean)
+        between = self.weight / weight * other.weight * np.outer(difference, difference)
+        p = self.n_features
+        return Moments(
+            n_rows=self.n_rows + other.n_rows,
+            weight=weight,
+            mean=self.mean.moved(other.weight / weight * difference),
+            xx=self.xx + other.xx + between[:p, :p],
+            xy=self.xy + other.xy + between[:p, p:],
+            yy=self.yy + other.yy + between[p:, p:],
+        )
+
 
 def moments(X, Y, weight, *, centered) -> Moments:
     """Moments of X (n, p) and Y (n, k), around their means if `centered`."""

@@ -7,8 +7,10 @@ import pytest
 from scipy import sparse
 from scipy.linalg import LinAlgWarning
 from sklearn.datasets import load_diabetes
+from sklearn.linear_model import LinearRegression
 
 from sklearn_backprop import GDLinearRegression
+from sklearn_backprop.engine import _engine
 
 
 @pytest.fixture
@@ -135,3 +137,89 @@ def test_rows_before_a_warm_descent_cannot_be_merged():
     model.set_params(solver="gd", warm_start=True).fit(X[10:20], y[10:20])
     with pytest.raises(ValueError, match="keeps no factor"):
         model.set_params(solver="normal").partial_fit(X[20:], y[20:])
+
+
+def merged_at_random(models, rng):
+    """All models merged two by two, in a tree that chance draws."""
+    models = list(models)
+    while len(models) > 1:
+        mine, other = models.pop(rng.integers(len(models))), models.pop()
+        models.insert(rng.integers(len(models) + 1), mine.merge(other))
+    return models[0]
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("params", [{}, {"alpha": 0.1}, {"fit_intercept": False}])
+def test_a_hundred_parts_merged_in_any_tree_are_the_whole_table(params, method):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(3000, 5)) * [1, 10, 0.1, 1, 1] + [0, 1e4, 0, 5, 0]
+    Y = X @ rng.normal(size=(5, 2)) + rng.normal(size=(3000, 2))
+    weight = rng.uniform(0.0, 2.0, size=3000) * 1e5 ** rng.integers(2, size=3000)
+    ends = np.sort(rng.choice(np.arange(1, 300), size=99, replace=False)) * 10
+    parts = np.split(rng.permutation(3000), ends)
+    models = []
+    for part in parts:
+        model = GDLinearRegression(solver="normal", **params)
+        getattr(model, method)(X[part], Y[part], weight[part])
+        models.append(pickle.loads(pickle.dumps(model)))
+    model = merged_at_random(models, rng)
+    whole = GDLinearRegression(solver="normal", **params).fit(X, Y, weight)
+    np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-9)
+    np.testing.assert_allclose(model.predict(X), whole.predict(X), rtol=1e-11)
+    np.testing.assert_allclose(model.loss_, whole.loss_, rtol=1e-7)
+    assert (model.solver_, model.rank_) == (whole.solver_, 5) or method == "partial_fit"
+
+
+def test_merge_takes_moments_and_factors_together(rows):
+    X, Y, weight = rows
+    whole = GDLinearRegression(solver="normal", positive=True).fit(X, Y, weight)
+    few = GDLinearRegression(solver="normal", alpha=5.0)
+    few.partial_fit(X[:3], Y[:3], weight[:3])
+    rest = GDLinearRegression(solver="normal").fit(X[3:], Y[3:], weight[3:])
+    for one, two in ((few, rest), (rest, few)):
+        model = pickle.loads(pickle.dumps(one)).set_params(positive=True, alpha=0.0)
+        before = two.coef_.copy()
+        model.merge(two)
+        np.testing.assert_array_equal(two.coef_, before)
+        np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-8, atol=1e-9)
+        assert model.solver_ == "nnls"
+
+
+def test_merge_refuses_what_it_cannot_put_together(rows):
+    X, Y, _ = rows
+    model = GDLinearRegression(solver="normal").fit(X, Y)
+    with pytest.raises(ValueError, match=r"The other model keeps no summary"):
+        model.merge(GDLinearRegression().fit(X, Y))
+    with pytest.raises(TypeError, match="not LinearRegression"):
+        model.merge(LinearRegression().fit(X, Y))
+    for other, why in (
+        (GDLinearRegression(solver="normal").fit(X[:, :4], Y), "n_features_in_ 5"),
+        (GDLinearRegression(solver="normal").fit(X, Y[:, 0]), r"shape \(2, 5\), the"),
+        (
+            GDLinearRegression(solver="normal", fit_intercept=False).fit(X, Y),
+            "fit_intercept True, the other with False",
+        ),
+    ):
+        with pytest.raises(ValueError, match=why):
+            model.merge(other)
+
+
+def test_sums_of_residuals_merge_and_pickle():
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(50, 3)) + 1e6, rng.normal(size=(50, 2))
+    coef, intercept = rng.normal(size=(2, 3)), rng.normal(size=2)
+
+    def summed(rows):
+        sums = _engine.ResidualSums(3, 2)
+        sums.add(X[rows], Y[rows], None, coef, intercept, 1)
+        return pickle.loads(pickle.dumps(sums))
+
+    whole, parts = summed(slice(None)), summed(slice(20))
+    parts.merge(summed(slice(20, None)))
+    mean = X.mean(axis=0)
+    # Double-double: the order of the rows does not show.
+    np.testing.assert_array_equal(parts.gradient(mean), whole.gradient(mean))
+    np.testing.assert_array_equal(parts.residual, whole.residual)
+    np.testing.assert_array_equal(parts.squares, whole.squares)
+    with pytest.raises(ValueError, match="same features"):
+        parts.merge(_engine.ResidualSums(2, 2))
