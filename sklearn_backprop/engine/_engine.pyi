@@ -22,6 +22,9 @@ def load_blas(capsules: dict[str, Any]) -> None:
 def activation_names() -> list[str]:
     """Names that an activation layer accepts."""
 
+def cell_names() -> list[str]:
+    """Names that a recurrent layer accepts."""
+
 def layer_kinds() -> list[str]:
     """Values of "kind" that a layer accepts."""
 
@@ -87,13 +90,17 @@ class Parameter(TypedDict):
     recorded: bool  # whether records have a column for it
 
 class DenseLayer(TypedDict):
-    """z = x @ W + b; W (n_in, n_out). Leave "b" out for no intercept."""
+    """z = x @ W + b; W (n_in, n_out). Leave "b" out for no intercept.
+
+    With "row_by_row", the bits of a predicted row do not depend on the rows beside it.
+    """
 
     kind: Literal["dense"]
     n_in: int
     n_out: int
     W: int
     b: NotRequired[int]
+    row_by_row: NotRequired[int]
 
 class BatchNormLayer(TypedDict):
     """Statistics over the rows; running[running:] holds width means, then variances."""
@@ -144,6 +151,50 @@ class ConcatBlock(TypedDict):
     n_out: int
     layers: list[Layer]
 
+class SequenceBlock(TypedDict):
+    """Layers that see steps of sequences as rows, and the pooling of what they give.
+
+    Reads n_steps * n_channels columns, step after step; NaN in all channels from a step
+    on: the sequence ends before it, and such steps count for nothing. "pooling" is
+    "mean", or "last": the first n_forward columns are the state in the last step, the
+    others that in the first, where layers end that go backwards. The layers are
+    recurrent ones, dropout, and blocks of them. A trace shows steps of all sequences as
+    rows: step by step, in each the sequences that have it, longest first.
+    """
+
+    kind: Literal["sequence"]
+    n_steps: int
+    n_channels: int
+    n_out: int
+    pooling: Literal["last", "mean"]
+    n_forward: int
+    layers: list[Layer]
+
+class RecurrentLayer(TypedDict):
+    """States of a cell in every step, from the last step to the first if "reverse".
+
+    Gates lie one beside the other in W (n_in, .), U (width, .) and b. "tanh":
+    y = tanh(z). "lstm": i, f, o, g. "gru": n, r, u in W; r, u, n in U; biases of n, r,
+    u and of the state's part of n, which r multiplies.
+    """
+
+    kind: Literal["recurrent"]
+    cell: str  # one of `cell_names`
+    n_in: int
+    width: int
+    reverse: int
+    W: int
+    U: int
+    b: int
+
+class BesideBlock(TypedDict):
+    """[F_1(x), F_2(x), ...]; n_out is the sum of their widths."""
+
+    kind: Literal["beside"]
+    n_in: int
+    n_out: int
+    layers: list[Layer]
+
 Layer: TypeAlias = (
     DenseLayer
     | BatchNormLayer
@@ -152,6 +203,9 @@ Layer: TypeAlias = (
     | DropoutLayer
     | AddBlock
     | ConcatBlock
+    | BesideBlock
+    | SequenceBlock
+    | RecurrentLayer
 )
 
 _T = TypeVar("_T", np.float32, np.float64)

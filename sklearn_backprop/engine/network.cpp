@@ -755,6 +755,7 @@ void bind_network_of(nb::module_& m, const std::string& dtype) {
 
 void bind_network(nb::module_& m) {
   m.def("activation_names", &activations::names);
+  m.def("cell_names", &cells::names);
   m.def("layer_kinds", [] { return layer_kinds(Layers<double>{}); });
   m.def("loss_links", &losses::loss_links);
   m.def("optimizer_names", &optimizers::names);

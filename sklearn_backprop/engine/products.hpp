@@ -61,6 +61,13 @@ void multiply(const Rows<T>& x, const T* W, Matrix<T> y) {
   }
 }
 
+// The same for dense rows, where bits of a row of y depend on that row of x alone,
+// however many there are.
+template <typename T>
+void multiply_row_by_row(Matrix<const T> x, const T* W, Matrix<T> y) {
+  small_product<T>(strided(x), strided(W, x.cols, y.cols), T(0), strided(y));
+}
+
 // dW = x' delta + beta dW
 template <typename T>
 void multiply_transposed(const Rows<T>& x, Matrix<T> delta, T beta, T* dW) {

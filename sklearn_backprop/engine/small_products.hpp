@@ -218,6 +218,92 @@ void small_product(Strided<const T> a, Strided<const T> b, T beta, Strided<T> c)
   }
 }
 
+// ---- A second factor that serves many products: copied once, into the panels that a
+// product reads one after the other.
+
+// Numbers that a factor of k rows and n columns takes then.
+constexpr Index packed_size(Index k, Index n) { return k * ((n + 31) / 32 * 32); }
+
+template <int n_bytes, typename T>
+SKB_INLINE void copy_panels(Strided<const T> b, T* packs) {
+  constexpr Index width = 2 * kPackWidth<T, n_bytes>;
+  for (Index l = 0; l < b.rows; l += kDepth<n_bytes>) {
+    const Strided<const T> b_l = b.block(l, std::min(b.rows - l, kDepth<n_bytes>));
+    for (Index j = 0; j < b.cols; j += width) {
+      copy_panel<n_bytes>(b_l.columns(j, std::min(b.cols - j, width)), width, packs);
+      packs += b_l.rows * width;
+    }
+  }
+}
+
+template <int n_bytes, typename T>
+SKB_INLINE void product_by_panels(Strided<const T> a, const T* packs, T beta,
+                                  Strided<T> c) {
+  constexpr Index width = kPackWidth<T, n_bytes>;
+  constexpr int n_rows = n_bytes > 32 ? 12 : 6;
+  for (Index l = 0; l < a.cols; l += kDepth<n_bytes>) {
+    const Strided<const T> a_l = a.columns(l, std::min(a.cols - l, kDepth<n_bytes>));
+    for (Index j = 0; j < c.cols; j += 2 * width) {
+      const Strided<T> c_j = c.columns(j, std::min(c.cols - j, 2 * width));
+      const Panel<T> panel{packs, 2 * width, width};
+      const bool is_whole = c_j.cols % width == 0;
+      if (c_j.cols > width) {
+        product_rows<n_bytes, n_rows, 2>(0, a_l, panel, beta, c_j, is_whole);
+      } else {
+        product_rows<n_bytes, 8, 1>(0, a_l, panel, beta, c_j, is_whole);
+      }
+      packs += a_l.cols * 2 * width;
+    }
+    beta = T(1);
+  }
+}
+
+template <typename T>
+SKB_CLONES void copy_short_panels(Strided<const T> b, T* packs) {
+  copy_panels<32>(b, packs);
+}
+template <typename T>
+SKB_AVX512 void copy_long_panels(Strided<const T> b, T* packs) {
+  copy_panels<64>(b, packs);
+}
+template <typename T>
+SKB_CLONES void product_by_short_panels(Strided<const T> a, const T* packs, T beta,
+                                        Strided<T> c) {
+  product_by_panels<32>(a, packs, beta, c);
+}
+template <typename T>
+SKB_AVX512 void product_by_long_panels(Strided<const T> a, const T* packs, T beta,
+                                       Strided<T> c) {
+  product_by_panels<64>(a, packs, beta, c);
+}
+
+// Whether panels for n columns have packs of 64 bytes.
+template <typename T>
+bool has_long_panels(Index n) {
+  static const bool may_be_long = has_avx512();
+  return may_be_long && n >= kPackWidth<T, 64>;
+}
+
+template <typename T>
+void pack_factor(Strided<const T> b, T* packs) {
+  if (has_long_panels<T>(b.cols)) {
+    copy_long_panels(b, packs);
+  } else {
+    copy_short_panels(b, packs);
+  }
+}
+
+// C = A B + beta C with B as `pack_factor` leaves it. Bits of a row of C depend on that
+// row of A and of C alone.
+template <typename T>
+void packed_product(Strided<const T> a, const T* packs, T beta, Strided<T> c) {
+  if (has_long_panels<T>(c.cols)) {
+    product_by_long_panels(a, packs, beta, c);
+  } else {
+    product_by_short_panels(a, packs, beta, c);
+  }
+}
+
 // y = X w for few, short rows
 template <typename T>
 SKB_CLONES void small_row_products(Matrix<const T> x, const T* w, Matrix<T> y) {

@@ -91,7 +91,8 @@ def test_every_architecture(activation, dtype):
 # Layers that no estimator lays out.
 OF_THE_ENGINE_ALONE = {
     "beside", "independent", "member_affine", "member_dense", "member_scale",
-    "members", "one_hot", "periodic", "piecewise_linear", "scaled_dense", "select",
+    "members", "one_hot", "periodic", "piecewise_linear", "recurrent", "scaled_dense",
+    "select", "sequence",
 }  # fmt: skip
 
 

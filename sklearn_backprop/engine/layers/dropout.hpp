@@ -4,6 +4,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "../counter_random.hpp"
 #include "../products.hpp"
@@ -57,9 +58,14 @@ class Dropout final : public Layer<T> {
   void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
     if (!pass.drops_units) return copy_rows(x, y);
     const Matrix<T> mask = pass.workspace->matrix(mask_, y.rows, width_);
+    const std::vector<Index> of_steps = pass.packing != nullptr
+                                            ? pass.packing->numbers(pass.first_row)
+                                            : std::vector<Index>{};
     for (Index i = 0; i < y.rows; ++i) {
+      const Index row =
+          of_steps.empty() ? pass.first_row + i : of_steps[static_cast<std::size_t>(i)];
       const RowKey key(pass.seed, pass.step, static_cast<std::uint64_t>(number_),
-                       static_cast<std::uint64_t>(pass.first_row + i));
+                       static_cast<std::uint64_t>(row));
       draw_mask(key, threshold_, kept_, width_, mask.row(i));
       multiply_elements(width_, x.dense.row(i), mask.row(i), y.row(i));
     }

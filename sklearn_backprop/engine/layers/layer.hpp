@@ -10,6 +10,7 @@
 #include "../matrix.hpp"
 #include "../team.hpp"
 #include "../workspace.hpp"
+#include "packing.hpp"
 
 namespace sklearn_backprop {
 
@@ -32,7 +33,8 @@ struct Pass {
   bool drops_units = false;  // draw dropout masks
   std::uint64_t seed = 0;
   std::uint64_t step = 0;
-  Index first_row = 0;  // of the mini-batch, for the masks
+  Index first_row = 0;               // of the mini-batch, for the masks
+  const Packing* packing = nullptr;  // of the sequences that its rows are steps of
   Workspace<T>* workspace = nullptr;
   Member* member = nullptr;  // of the team that shares the mini-batch, or null
   Probe<T>* probe = nullptr;
@@ -113,6 +115,9 @@ class Probe {
   // delta_x = dJ/dx, empty where it was not wanted
   virtual void after_backward(Pass<T>&, const Layer<T>&, const Rows<T>& /* x */,
                               Matrix<T> /* delta_x */) {}
+  // delta = dJ/dy of a recurrent layer's states in that step, by all roads
+  virtual void at_step(Pass<T>&, const Layer<T>&, Index /* step */,
+                       Matrix<T> /* delta */) {}
 };
 
 }  // namespace sklearn_backprop

@@ -19,7 +19,9 @@
 #include "members.hpp"
 #include "periodic.hpp"
 #include "piecewise_linear.hpp"
+#include "recurrent.hpp"
 #include "scaled_dense.hpp"
+#include "sequence.hpp"
 
 namespace sklearn_backprop {
 
@@ -28,11 +30,11 @@ template <typename... Kind>
 struct TypeList {};
 
 template <typename T>
-using Layers =
-    TypeList<Dense<T>, Activation<T>, BatchNorm<T>, LayerNorm<T>, Dropout<T>,
-             ResidualAdd<T>, ResidualConcat<T>, Beside<T>, Select<T>, OneHot<T>,
-             PiecewiseLinear<T>, Periodic<T>, SharedMembers<T>, IndependentMembers<T>,
-             MemberScale<T>, MemberAffine<T>, MemberDense<T>, ScaledDense<T>>;
+using Layers = TypeList<Dense<T>, Activation<T>, BatchNorm<T>, LayerNorm<T>, Dropout<T>,
+                        ResidualAdd<T>, ResidualConcat<T>, Beside<T>, Select<T>,
+                        OneHot<T>, PiecewiseLinear<T>, Periodic<T>, SharedMembers<T>,
+                        IndependentMembers<T>, MemberScale<T>, MemberAffine<T>,
+                        MemberDense<T>, ScaledDense<T>, Recurrent<T>, Sequence<T>>;
 
 template <typename... Kind>
 std::vector<std::string> layer_kinds(TypeList<Kind...>) {
