@@ -2,7 +2,7 @@
 
 A pickle names the module and the class of every object in it. Estimators therefore
 store dicts, lists, numbers and arrays in place of their private objects: modules may be
-renamed, and fields that a later release adds take their defaults.
+renamed, and fields and parameters that a later release adds take their defaults.
 """
 
 import warnings
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from importlib.metadata import version
+from inspect import signature
 from typing import Any, TypeVar
 
 from .exceptions import InconsistentVersionWarning
@@ -87,4 +88,9 @@ class StoredStateMixin:
             for name, value in state.items()
             if name != _VERSION
         }
-        super().__setstate__(unpacked)  # type: ignore[misc]
+        super().__setstate__({**_defaults(type(self)), **unpacked})  # type: ignore[misc]
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    """Give the defaults of constructor's arguments, for those that came later."""
+    return {name: of.default for name, of in signature(cls).parameters.items()}

@@ -31,9 +31,13 @@ def run_python(arguments: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def python_blocks(page: str) -> list[str]:
+def blocks(page: str, language: str) -> list[str]:
     text = (ROOT / page).read_text(encoding="utf-8")
-    return re.findall(r"^```python\n(.*?)^```$", text, flags=re.M | re.S)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.M | re.S)
+
+
+def python_blocks(page: str) -> list[str]:
+    return blocks(page, "python")
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
@@ -41,6 +45,26 @@ def test_code_of_a_page_runs_from_top_to_bottom(page, tmp_path):
     script = tmp_path / "page.py"
     script.write_text("\n".join(python_blocks(page)), encoding="utf-8")
     run_python([str(script)], tmp_path)
+
+
+@pytest.mark.once
+def test_the_layer_that_is_shown_compiles(tmp_path):
+    (header,) = blocks("CONTRIBUTING.md", "cpp")
+    source = tmp_path / "layer.cpp"
+    (tmp_path / "layers").mkdir()
+    (tmp_path / "layers" / "layer.hpp").write_text(header, encoding="utf-8")
+    source.write_text(
+        '#include "layers/layer.hpp"\n'
+        "template class sklearn_backprop::LowRank<float>;\n",
+        encoding="utf-8",
+    )
+    engine = ROOT / "sklearn_backprop" / "engine"
+    compiler = os.environ.get("CXX", "c++").split()
+    subprocess.run(
+        [*compiler, "-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror",
+         "-iquote", engine / "layers", source],
+        check=True,
+    )  # fmt: skip
 
 
 def test_readme_has_code():

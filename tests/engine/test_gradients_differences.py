@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from architectures import make_layers, make_network, parameter, start
+from reference_network import OPTIMIZERS
 from scipy import special
 
 from sklearn_backprop.engine import _engine
@@ -276,50 +277,30 @@ def test_records_of_one_step():
     np.testing.assert_allclose(np.linalg.norm(after - theta), 0.1 * 1e-3, rtol=1e-9)
 
 
-def numpy_step(optimizer, theta, g, moments, t, is_weight):
-    """Steps as their papers write them."""
-    rate, beta_1, beta_2, epsilon = 0.05, 0.9, 0.999, 1e-8
-    if optimizer in ("sgd", "nesterov"):
-        moments[0] = 0.9 * moments[0] - rate * g
-        if optimizer == "nesterov":
-            return theta + 0.9 * moments[0] - rate * g
-        return theta + moments[0]
-    if optimizer == "adagrad":
-        moments[0] = moments[0] + g**2
-        return theta - rate * g / (np.sqrt(moments[0]) + epsilon)
-    if optimizer == "rmsprop":
-        moments[0] = 0.9 * moments[0] + 0.1 * g**2
-        return theta - rate * g / (np.sqrt(moments[0]) + epsilon)
-    moments[0] = beta_1 * moments[0] + (1 - beta_1) * g
-    moments[1] = beta_2 * moments[1] + (1 - beta_2) * g**2
-    scale = rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-    decay = rate * 0.1 * theta * is_weight if optimizer == "adamw" else 0.0
-    return theta - scale * moments[0] / (np.sqrt(moments[1]) + epsilon) - decay
-
-
-@pytest.mark.parametrize("optimizer", [*_engine.optimizer_names(), "nesterov"])
+@pytest.mark.parametrize("optimizer", [*_engine.optimizer_names(), "heavy_ball"])
 def test_optimizers_are_their_formulas(optimizer):
+    name = "sgd" if optimizer == "heavy_ball" else optimizer
+    settings = {
+        "heavy_ball": {"nesterov": False},
+        "adamw": {"weight_decay": 0.1},
+    }.get(optimizer, {})
     layers, n, _ = make_layers(N_FEATURES, (5,), 1, "tanh")
     network = make_network(layers, "squared_error", "identity")
     X, Y, _ = make_data("squared_error", "identity", 1)
     is_weight = np.zeros(n, bool)
     is_weight[0:20] = is_weight[25:30] = True
     theta, running = start(n, 0)
-    expected = theta.copy()
-    moments = [np.zeros(n), np.zeros(n)]
-    trainer = network.trainer(
-        "sgd" if optimizer == "nesterov" else optimizer,
-        nesterov=optimizer == "nesterov",
-        weight_decay=0.1,
-    )
-    for t in range(1, 6):
-        _, g = network.value_and_gradient(expected, X, Y)
-        expected = numpy_step(optimizer, expected, g, moments, t, is_weight)
+    expected = {"theta": theta.copy()}
+    trainer = network.trainer(name, **settings)
+    for _ in range(5):
+        _, g = network.value_and_gradient(expected["theta"], X, Y)
+        OPTIMIZERS[name](expected, g, 0.05, is_weight, **settings)
         trainer.train_epoch(theta, running, X, Y, batch_size=N_ROWS, learning_rate=0.05)
-        np.testing.assert_allclose(theta, expected, rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(theta, expected["theta"], rtol=1e-12, atol=1e-14)
     state = trainer.get_state()
     assert state["t"] == 5
-    for got, moment in zip(state["moments"], moments, strict=False):
+    moments = [expected[name] for name in expected if name not in ("theta", "t")]
+    for got, moment in zip(state["moments"], moments, strict=True):
         np.testing.assert_allclose(got, moment, rtol=1e-11, atol=1e-16)
 
 

@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import InconsistentVersionWarning as OfScikitLearn
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -123,6 +123,16 @@ def test_there_are_models_of_each_kind():
     assert {path.name for path in STORED} == {
         "classifier", "regressor", "descent", "normal",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("estimator", [BackpropMLPRegressor(), GDLinearRegression()])
+def test_a_parameter_that_came_later_takes_its_default(estimator):
+    state = fit(estimator).__getstate__()
+    del state["alpha"]
+    again = type(estimator).__new__(type(estimator))
+    again.__setstate__(state)
+    assert again.alpha == estimator.alpha
+    clone(again).fit(X, Y)
 
 
 # ---- Of this release -----------------------------------------------------------------
