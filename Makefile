@@ -13,6 +13,7 @@ WHEELS := build/release
 SANITIZED := build/sanitized
 CLANG := build/clang
 CLANGXX ?= clang++
+SITE := build/site
 
 ENGINE := $(wildcard $(foreach kind,cpp hpp,sklearn_backprop/engine/*.$(kind) sklearn_backprop/engine/*/*.$(kind)))
 PACKAGE := $(shell find sklearn_backprop -name __pycache__ -prune -o ! -name '*.so' -print)
@@ -26,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := -m pip --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test environments lint test-newest test-oldest sanitize clang benchmark wheel clean
+.PHONY: help demo test environments lint test-newest test-oldest sanitize clang docs benchmark wheel clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +66,13 @@ sanitize: $(SANITIZED)/.installed  ## the engine's tests under the address and u
 clang: $(CLANG)/.installed  ## the same tests with the engine built by clang, which traps undefined behaviour
 	@echo "== tests of the engine built by clang"
 	@PYTHONPATH=$(CLANG)/site $(VENV)/bin/python -m pytest --numprocesses=$(JOBS) $(SANITIZED_TESTS)
+
+docs: $(VENV)/.docs  ## the site: guide, gallery and API, without a network; a warning or a dead link is an error
+	@echo "== building the site"
+	@OMP_NUM_THREADS=1 $(VENV)/bin/python -m sphinx -b html --fail-on-warning --keep-going --quiet \
+	  --doctree-dir build/doctrees docs $(SITE)
+	@$(VENV)/bin/python tools/check_links.py $(SITE)
+	@echo "The site begins at $(SITE)/index.html"
 
 benchmark: $(VENV)/.installed  ## time and memory beside scikit-learn
 	@PYTHONPATH=benchmarks $(VENV)/bin/python benchmarks/speed.py linear
@@ -137,6 +145,11 @@ $(VENV)/.installed: $(VENV)/.dependencies $(WHEELS)/.built
 $(VENV)/.test: $(VENV)/.installed
 	@echo "== installing what tests and lint need"
 	@$(call install_requirements,$(VENV),newest test lint)
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.test
+	@echo "== installing what the site needs"
+	@$(call install_requirements,$(VENV),newest test docs)
 	@touch $@
 
 $(OLDEST)/.test: $(OLDEST)/.dependencies $(WHEELS)/.built

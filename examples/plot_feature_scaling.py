@@ -1,7 +1,7 @@
 """
-===============================================
+================================================
 Why features are scaled: the valley and the bowl
-===============================================
+================================================
 
 Gradient descent steps at right angles to the contours of its cost J. Blood pressure
 varies three times as much as the body-mass index, so that J is a narrow valley over

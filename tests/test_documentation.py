@@ -1,19 +1,27 @@
 """Documentation that can lie is executed: README, examples, names of make's targets."""
 
+import doctest
 import os
 import re
 import runpy
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md"]
+SITE_PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for room in ("guide", "how_to")
+    for path in (ROOT / "docs" / room).rglob("*.rst")
+)
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -65,6 +73,29 @@ def test_the_layer_that_is_shown_compiles(tmp_path):
          "-iquote", engine / "layers", source],
         check=True,
     )  # fmt: skip
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("page", SITE_PAGES)
+def test_code_of_the_site_gives_what_is_shown(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    matplotlib.use("Agg")
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("error")
+        path = str(ROOT / page)
+        done = doctest.testfile(path, module_relative=False, optionflags=flags)
+    plt.close("all")
+    assert done.failed == 0
+
+
+@pytest.mark.parametrize("page", SITE_PAGES)
+def test_python_on_the_site_is_run(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    begin = r"^\.\. (?:plot::|code-block:: py).*\n(?: +:.*\n)*\s*\n(.*)"
+    assert all(
+        line.lstrip().startswith(">>> ") for line in re.findall(begin, text, re.M)
+    )
 
 
 def test_readme_has_code():

@@ -70,6 +70,11 @@ def register_converters() -> None:
     --------
     to_onnx : Writes a model without skl2onnx.
 
+    References
+    ----------
+    `skl2onnx: converters for other libraries
+    <https://onnx.ai/sklearn-onnx/>`_.
+
     Examples
     --------
     >>> from sklearn.datasets import load_iris

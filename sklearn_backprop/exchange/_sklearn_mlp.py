@@ -86,6 +86,11 @@ def from_sklearn(mlp):
     long), and alpha does not depend on the batch size. What scikit-learn does not
     record, such as gradients by layer, begins with the next epoch.
 
+    References
+    ----------
+    Pedregosa, F., et al. (2011). Scikit-learn: machine learning in Python. Journal of
+    Machine Learning Research, 12.
+
     Examples
     --------
     >>> import numpy as np
@@ -255,6 +260,11 @@ def to_sklearn(net):
     -----
     What matters in training alone, such as `dropout` or `solver="adamw"`, does not
     change predictions: set it to what scikit-learn has by `set_params` first.
+
+    References
+    ----------
+    Pedregosa, F., et al. (2011). Scikit-learn: machine learning in Python. Journal of
+    Machine Learning Research, 12.
 
     Examples
     --------

@@ -37,6 +37,29 @@ class Backpropagation:
         What that is compared with: numbers, 0 and 1, or one-hot rows.
     dJ_dX : ndarray of shape (n_samples, n_features)
         Derivative of J in the inputs.
+
+    See Also
+    --------
+    BackpropagationDisplay : The same as a picture.
+
+    References
+    ----------
+    Rumelhart, D. E., Hinton, G. E., & Williams, R. J. (1986). Learning representations
+    by back-propagating errors. Nature, 323.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_backprop import BackpropMLPClassifier
+    >>> from sklearn_backprop.inspection import backpropagate
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = BackpropMLPClassifier((4,), learning_rate_init=0.05, tol=1e-3,
+    ...                             random_state=0).fit(X, y)
+    >>> passed = backpropagate(net, X[:10], y[:10])
+    >>> passed.dJ_dX.shape, passed.predictions.shape
+    ((10, 4), (10, 3))
+    >>> abs(passed.J - passed.loss - passed.penalty) < 1e-12
+    True
     """
 
     J: float

@@ -47,6 +47,11 @@ class BackpropagationDisplay:
     backpropagate : All the numbers.
     GradientFlowDisplay : Gradients of each layer over the whole training.
 
+    References
+    ----------
+    Rumelhart, D. E., Hinton, G. E., & Williams, R. J. (1986). Learning representations
+    by back-propagating errors. Nature, 323.
+
     Examples
     --------
     >>> import matplotlib

@@ -89,7 +89,7 @@ def backpropagate(estimator, X, y, sample_weight=None) -> Backpropagation:
 
 
 def input_gradients(estimator, X) -> np.ndarray:
-    """Derivatives of predictions in the inputs, row by row: how sensitive they are.
+    """Differentiate predictions by the inputs, row by row: how sensitive they are.
 
     In the mode of prediction: batch normalization uses its running statistics, dropout
     is off, and rows do not depend on each other.

@@ -26,7 +26,7 @@ class GradientCheck:
     Attributes
     ----------
     worst : float
-        The largest relative error: |gradient - difference| over the largest magnitude
+        The largest relative error: of gradient - difference, over the largest magnitude
         of a gradient in the same array. (Of an array whose gradients are as good as
         zero, such as that of biases before batch normalization: over 1e-4 J divided by
         the root mean square of its elements. Rounding hides smaller gradients from
@@ -40,6 +40,24 @@ class GradientCheck:
     n_kinks : int
         Number of those at which J has a kink, such as z = 0 of a relu. There the slopes
         on both sides differ, and any number between them is right.
+
+    See Also
+    --------
+    Backpropagation.check : Makes it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_backprop import BackpropMLPClassifier
+    >>> from sklearn_backprop.inspection import backpropagate
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = BackpropMLPClassifier((4,), learning_rate_init=0.05, tol=1e-3,
+    ...                             random_state=0).fit(X, y)
+    >>> check = backpropagate(net, X[:10], y[:10]).check(n_elements=5)
+    >>> check.worst < 1e-6
+    True
+    >>> list(check.errors)
+    ['hidden 1 W', 'hidden 1 b', 'output W', 'output b', 'X']
     """
 
     worst: float

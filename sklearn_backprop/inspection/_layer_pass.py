@@ -22,6 +22,22 @@ class Step(NamedTuple):
         What it gave.
     gradient : ndarray of shape (n_samples, width)
         Derivative of J in it.
+
+    See Also
+    --------
+    LayerPass : The layer that takes these steps.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_backprop import BackpropMLPClassifier
+    >>> from sklearn_backprop.inspection import backpropagate
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = BackpropMLPClassifier((4,), learning_rate_init=0.05, tol=1e-3,
+    ...                             random_state=0).fit(X, y)
+    >>> hidden, output = backpropagate(net, X[:10], y[:10]).layers
+    >>> [(step.kind, step.gradient.shape) for step in hidden.steps]
+    [('dense', (10, 4)), ('activation', (10, 4))]
     """
 
     kind: str
@@ -60,6 +76,24 @@ class LayerPass:
     skip_from : int or None
         Where a residual block ends in this layer: how many layers stand before the
         place where it begins, 0 for the inputs of the network.
+
+    See Also
+    --------
+    backpropagate : Makes it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn_backprop import BackpropMLPClassifier
+    >>> from sklearn_backprop.inspection import backpropagate
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = BackpropMLPClassifier((4,), learning_rate_init=0.05, tol=1e-3,
+    ...                             random_state=0).fit(X, y)
+    >>> hidden, output = backpropagate(net, X[:10], y[:10]).layers
+    >>> hidden.name, hidden.W.shape, hidden.dJ_dz.shape
+    ('hidden 1', (4, 4), (10, 4))
+    >>> abs(output.dJ_db - output.dJ_dz.sum(axis=0)).max() < 1e-12
+    np.True_
     """
 
     name: str

@@ -68,6 +68,14 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         -------
         self : object
             The trained estimator.
+
+        Raises
+        ------
+        DivergenceError
+            As `fit` does; the weights from before this call stay.
+        ValueError
+            If X or y do not fit those of earlier calls, or if `classes` is missing in
+            the first call or lacks a label.
         """
         if _check_partial_fit_first_call(self, classes):
             is_multilabel = type_of_target(y).startswith("multilabel")

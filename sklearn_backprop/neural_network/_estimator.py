@@ -125,9 +125,11 @@ class NetworkEstimator(
             Labels or targets.
         sample_weight : array-like of shape (n_samples,), default=None
             Weight of each row, not negative.
-        X_val, y_val : array-like, default=None
-            Validation rows. Given, they are watched as `early_stopping` watches those
-            that it holds out, and nothing is held out.
+        X_val : array-like of shape (n_val, n_features), default=None
+            Validation rows, of the same columns.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Their labels or targets. Given, these rows are watched as `early_stopping`
+            watches those that it holds out, and nothing is held out.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation rows.
 

@@ -69,6 +69,13 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
         -------
         self : object
             The trained estimator.
+
+        Raises
+        ------
+        DivergenceError
+            As `fit` does; the weights from before this call stay.
+        ValueError
+            If X or y do not fit those of earlier calls.
         """
         return self._fit(X, y, sample_weight, incremental=True)
 

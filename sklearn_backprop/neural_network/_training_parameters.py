@@ -38,7 +38,7 @@ class TrainingParameters(BaseEstimator):
         Rows per mini-batch; "auto" is min(200, n_samples).
     learning_rate : str, default="constant"
         Rate of each epoch, for every solver but "lbfgs": "constant"; "invscaling",
-        learning_rate_init / (t_ + 1) ** power_t; "adaptive", divided by 5 whenever
+        learning_rate_init / (`t_` + 1) ** power_t; "adaptive", divided by 5 whenever
         training stalls; "exponential", times `decay_rate` each epoch; "cosine", down
         to zero over `max_iter` epochs.
     learning_rate_init : float, default=0.001

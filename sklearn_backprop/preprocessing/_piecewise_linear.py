@@ -111,6 +111,12 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
         -------
         self : object
             The fitted encoder.
+
+        Raises
+        ------
+        ValueError
+            If X is no table of finite numbers, if no row has a positive weight, or if
+            ``bins="tree"`` is given no `y`.
         """
         X = validate_data(self, X, dtype=_FLOATS)
         weight = None

@@ -34,7 +34,8 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    categorical_features : "from_dtype", None or array-like, default="from_dtype"
+    categorical_features : "from_dtype", None or array-like of shape \
+            (n_categorical,) or (n_features,), default="from_dtype"
         Which columns are categories.
 
         - "from_dtype": those that hold something else than numbers, truth values and
@@ -89,6 +90,11 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
     A number that `fit` did not meet lies between its neighbours, and beyond the ends
     where these are. Weights of rows count as so many equal rows.
 
+    References
+    ----------
+    Gorishniy, Y., Rubachev, I., Khrulkov, V., & Babenko, A. (2021). Revisiting deep
+    learning models for tabular data. NeurIPS.
+
     Examples
     --------
     >>> import numpy as np
@@ -136,6 +142,13 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         -------
         self : object
             The fitted encoder.
+
+        Raises
+        ------
+        ValueError
+            If X holds infinite numbers, or strings in a column that is not to be a
+            category; if `categorical_features` names columns that X does not have; or
+            if no row has a positive weight.
         """
         X = read_table(self, X, reset=True)
         weight, counting = _read_weight(sample_weight, X)
