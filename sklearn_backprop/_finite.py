@@ -26,8 +26,9 @@ def finite_predictions(y, X):
         return y
     row = int(np.flatnonzero(~np.isfinite(y.reshape(len(y), -1)).all(axis=1))[0])
     values = X[row] if isinstance(X, np.ndarray) else X.tocsr()[[row]].toarray()
+    largest = np.nanmax(np.abs(values))
     raise ValueError(
         f"The prediction for row {row} of X is not finite: it leaves {y.dtype}. The "
-        f"largest magnitude in that row is {np.abs(values).max():.3g}; bring X to the "
+        f"largest magnitude in that row is {largest:.3g}; bring X to the "
         "scale of the training data, or fit again on data of this scale."
     )

@@ -10,10 +10,9 @@ from sklearn.utils.validation import (
 )
 
 from ._rows import Rows
-from .engine import _engine
 from .linear_model import GDLinearRegression
 from .neural_network._estimator import NetworkEstimator, ValidationData
-from .neural_network._network import ENGINE_LINKS, Network
+from .neural_network._network import Network
 
 __all__ = [
     "fitted_network",
@@ -24,11 +23,6 @@ __all__ = [
     "rows_in",
     "rows_of",
 ]
-
-_ENGINES = {
-    np.dtype(np.float32): _engine.NetworkFloat32,
-    np.dtype(np.float64): _engine.NetworkFloat64,
-}
 
 
 def is_network(estimator) -> bool:
@@ -91,11 +85,4 @@ def _check_outputs(estimator, n_given: int, n_fitted: int) -> None:
 
 def plain_engine(network: Network, dtype):
     """Make an engine whose layers do one thing each: none adds another's biases."""
-    return _ENGINES[np.dtype(dtype)](
-        network.architecture.table,
-        network.architecture.layers,
-        loss=network.loss,
-        link=ENGINE_LINKS[network.out_activation],
-        loss_parameter=network.loss_parameter,
-        fuse=False,
-    )
+    return network.make_engine(dtype, fuse=False)

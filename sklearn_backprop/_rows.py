@@ -65,14 +65,27 @@ class Rows:
         return self.X[some], self.Y[some]
 
     def feature_scale(self) -> np.ndarray:
-        """Largest magnitude of each feature (p,), by blocks that stay in the cache."""
+        """Largest magnitude of each feature (p,), by blocks that stay in the cache.
+
+        Missing values are passed by.
+        """
         if issparse(self.X):
-            smallest, largest = min_max_axis(self.of(self.X), axis=0)
+            smallest, largest = min_max_axis(self.of(self.X), axis=0, ignore_nan=True)
             return np.maximum(-smallest, largest)
         size = max(1, _BLOCK_SIZE // self.X.shape[1])
         starts = range(0, len(self), size)
         blocks = (self.X[self._places(start, start + size)] for start in starts)
-        return reduce(np.maximum, (np.abs(block).max(axis=0) for block in blocks))
+        return reduce(np.maximum, map(_largest_magnitudes, blocks))
 
     def _places(self, start: int, end: int):
         return slice(start, end) if self.order is None else self.order[start:end]
+
+
+def _largest_magnitudes(block) -> np.ndarray:
+    """Largest magnitude of each column (p,); 0 where all values are missing."""
+    largest = np.abs(block).max(axis=0)
+    lacking = np.isnan(largest)
+    if lacking.any():
+        known = np.nan_to_num(block[:, lacking], nan=0.0)
+        largest[lacking] = np.abs(known).max(axis=0)
+    return largest

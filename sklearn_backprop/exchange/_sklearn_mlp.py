@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._fitted import fitted_network
 from ..neural_network import BackpropMLPClassifier, BackpropMLPRegressor
+from ..neural_network._inputs import Inputs
 from ..neural_network._labels import LabelCoder
 from ..neural_network._numbers import NumberCoder
 
@@ -29,13 +30,17 @@ _PAIRS = (
     (MLPRegressor, BackpropMLPRegressor),
 )
 # Hyper-parameters that only say how a new network starts, what is recorded, or that
-# another one reads: `residual`, `solver`, `learning_rate`, `loss`.
+# another one reads: `residual`, `solver`, `learning_rate`, `loss`, `n_members`,
+# `numerical_embedding`.
 _READ_BY_OTHERS = {
     "init", "init_scale", "track_gradients", "residual_block_size", "weight_decay",
-    "decay_rate", "quantile", "huber_delta",
+    "decay_rate", "quantile", "huber_delta", "embedded_features", "member_weights",
+    "member_batches",
 }  # fmt: skip
 _LACKING = {
     "dropout": "it has no dropout",
+    "numerical_embedding": "it has no embeddings of numbers",
+    "n_members": "it is one network",
     "loss": "it minimises the log loss alone",
     "class_weight": "it has no class weights",
     "clip": "it does not clip gradients",
@@ -156,7 +161,7 @@ def _taken_over(mlp) -> dict[str, Any]:
 
 def _take_weights(net, mlp) -> None:
     n_outputs = mlp.intercepts_[-1].size
-    architecture = net._lay_out(mlp.n_features_in_, n_outputs)
+    architecture = net._lay_out(Inputs(mlp.n_features_in_), n_outputs)
     theta = np.zeros(architecture.n_theta, dtype=mlp.coefs_[0].dtype)
     for role, arrays in (("W", mlp.coefs_), ("b", mlp.intercepts_)):
         for view, array in zip(architecture.views(role, theta), arrays, strict=True):

@@ -157,7 +157,9 @@ def _network_gradients(estimator, X) -> np.ndarray:
     network = fitted_network(estimator)
     X = rows_in(estimator, X)
     with single_threaded_blas:
-        found = network.engine.prediction_gradients(network.theta, network.running, X)
+        found = network.engine.prediction_gradients(
+            network.theta, network.running, X, constants=network.constants
+        )
     if np.isfinite(found).all():
         return found
     raise ValueError(

@@ -17,6 +17,7 @@ __all__ = ["pass_through_network"]
 def pass_through_network(estimator, X, y, sample_weight) -> Backpropagation:
     """Go through a fitted perceptron once."""
     network = fitted_network(estimator)
+    _refuse_embeddings_and_members(network)
     rows = rows_of(estimator, X, y, sample_weight)
     engine = plain_engine(network, network.dtype)
     alpha = float(estimator.alpha) / rows.weight_unit
@@ -32,6 +33,14 @@ def pass_through_network(estimator, X, y, sample_weight) -> Backpropagation:
         dJ_dX=trace["input_gradient"],
         _objective=_objective(network, rows, alpha),
     )
+
+
+def _refuse_embeddings_and_members(network) -> None:
+    if network.n_members > 1 or network.constants is not None:
+        raise ValueError(
+            "backpropagate does not show embeddings of numbers and members yet. Fit a "
+            "network with numerical_embedding=None and n_members=1."
+        )
 
 
 def _objective(network, rows, alpha: float) -> Objective:

@@ -1,9 +1,10 @@
 """The layers of a network, and the table of their parameters.
 
-The table has a row for every array that theta, one flat vector, holds: for every hidden
-layer W (n_in, n_out) and b, the projection P of the skip that ends there if the widths
-differ, then gamma and beta where it is normalized; last the output layer's W and b.
-Layers name their arrays by rows of the table.
+The table has a row for every array that theta, one flat vector, holds: first what
+embeds numbers; for every hidden layer W (n_in, n_out) and b, the projection P of the
+skip that ends there if the widths differ, then gamma and beta where it is normalized;
+last the output layer's W and b. Arrays that every member of an ensemble has of its own
+are there once for each, (n_members, ...). Layers name arrays by rows of the table.
 """
 
 from collections.abc import Sequence
@@ -14,10 +15,19 @@ from typing import Any
 import numpy as np
 
 from .._stored import stored
+from ._inputs import Inputs
 
-__all__ = ["ROLES", "Architecture", "Layer", "Parameter", "refuse_another_shape"]
+__all__ = [
+    "EMBEDDING",
+    "ROLES",
+    "Architecture",
+    "Layer",
+    "Parameter",
+    "refuse_another_shape",
+]
 
 Layer = dict[str, Any]
+EMBEDDING = -1  # number of the layer that embeds numbers
 
 
 @dataclass(frozen=True)
@@ -27,14 +37,26 @@ class Role:
     name: str  # behind that of the layer
     is_penalised: bool = False  # by alpha and the decay of weights
     is_recorded: bool = False  # histories have a column for it
+    follows_init: bool = False  # the start that `init` chooses, and `init_scale`
 
 
 ROLES = {
-    "W": Role("weights", is_penalised=True, is_recorded=True),
+    "W": Role("weights", is_penalised=True, is_recorded=True, follows_init=True),
     "b": Role("biases"),
-    "P": Role("projection", is_penalised=True),
+    "P": Role("projection", is_penalised=True, follows_init=True),
     "gamma": Role("scales"),
     "beta": Role("shifts"),
+    # of members
+    "r": Role("factors of inputs"),
+    "s": Role("factors of outputs"),
+    # of embeddings
+    "u": Role("slopes"),
+    "v": Role("offsets"),
+    "V": Role("bins", is_penalised=True, is_recorded=True),
+    "w": Role("frequencies"),
+    "E": Role("weights", is_penalised=True, is_recorded=True),
+    "c": Role("biases"),
+    "missing": Role("missing values"),
 }
 
 
@@ -43,19 +65,27 @@ ROLES = {
 class Parameter:
     """One row of the table of parameters: an array, and its place in theta."""
 
-    layer: int  # hidden layers from 0, then the output layer
+    layer: int  # EMBEDDING, hidden layers from 0, then the output layer
     role: str  # a key of ROLES
     start: int
     shape: tuple[int, ...]
     initializer: str  # what suits it: a key of INITIALIZERS
     is_output: bool = False
     rate: float = 1.0  # factor of the learning rate; 0: frozen
+    scale: float = 1.0  # factor of its start
+    n_copies: int = 1  # members that have one each: the first axis, where there are
+
+    @property
+    def layer_name(self) -> str:
+        """Name its layer."""
+        if self.is_output:
+            return "output"
+        return "embedding" if self.layer == EMBEDDING else f"hidden {self.layer + 1}"
 
     @property
     def name(self) -> str:
         """Name the array, as columns of the records are."""
-        layer = "output" if self.is_output else f"hidden {self.layer + 1}"
-        return f"{layer} {ROLES[self.role].name}"
+        return f"{self.layer_name} {ROLES[self.role].name}"
 
     @property
     def size(self) -> int:
@@ -82,7 +112,8 @@ class Parameter:
             "name": self.name,
             "start": self.start,
             "size": self.size,
-            "penalty": float(self.is_penalised),
+            # The objective is the mean of the members', also its penalty.
+            "penalty": self.is_penalised / self.n_copies,
             "rate": self.rate,
             "recorded": self.is_recorded,
         }
@@ -97,11 +128,20 @@ class Architecture:
     parameters: list[Parameter] = field(default_factory=list)
     n_theta: int = 0
     n_running: int = 0
+    inputs: Inputs | None = None  # what it was laid out for
+    constants: list[np.ndarray] = field(default_factory=list)
+    n_members: int = 1
+    n_copies: int = 1  # of every array
     # Hyper-parameter -> its value for every layer: what must not change in between.
     shaped_by: dict[str, Any] = field(default_factory=dict)
 
-    def place(self, layer: int, role: str, shape: tuple[int, ...], **rest) -> int:
-        """Append an array to theta and return its row in the table."""
+    def place(
+        self, layer: int, role: str, shape: tuple[int, ...], *, n_copies=1, **rest
+    ) -> int:
+        """Append an array to theta, or one for each copy; return its row."""
+        n_copies *= self.n_copies
+        if n_copies > 1:
+            shape, rest["n_copies"] = (n_copies, *shape), n_copies
         parameter = Parameter(layer, role, self.n_theta, shape, **rest)
         self.parameters.append(parameter)
         self.n_theta += parameter.size
@@ -110,7 +150,13 @@ class Architecture:
     def place_running(self, width: int) -> int:
         """Reserve running means and variances and return where they start."""
         start = self.n_running
-        self.n_running += 2 * width
+        self.n_running += 2 * width * self.n_copies
+        return start
+
+    def place_constants(self, values: np.ndarray) -> int:
+        """Append numbers that nothing trains; say where they start."""
+        start = sum(len(before) for before in self.constants)
+        self.constants.append(values)
         return start
 
     @property
@@ -141,8 +187,9 @@ class Architecture:
         running = np.zeros(self.n_running, dtype=dtype)
         for layer in _flatten(self.layers):
             if layer["kind"] == "batch_norm":
-                variances = layer["running"] + layer["width"]
-                running[variances : variances + layer["width"]] = 1.0
+                start, width = layer["running"], layer["width"]
+                of_copies = running[start : start + 2 * width * self.n_copies]
+                of_copies.reshape(self.n_copies, 2, width)[:, 1] = 1.0
         return running
 
     def where(self, number: int = -1, row: int = -1) -> str:
@@ -155,7 +202,14 @@ class Architecture:
             layer = self.n_hidden
         if layer == self.n_hidden:
             return "the output layer"
+        if layer == EMBEDDING:
+            return "the embedding of numbers"
         return f"hidden layer {layer + 1} of {self.n_hidden}"
+
+    @property
+    def n_outputs(self) -> int:
+        """Count the outputs of a member."""
+        return self.parameters[-1].shape[-1]
 
     @property
     def n_hidden(self) -> int:
@@ -172,16 +226,14 @@ def _flatten(layers: Sequence[Layer]):
 
 def refuse_another_shape(there: Architecture, wanted: Architecture) -> None:
     """Say which parameters ask for another network than the one that is there."""
+    # None where a network was stored before the hyper-parameter was there.
     changed = [
-        f"{name} was {there.shaped_by[name]} and is {value}"
+        f"{name} was {there.shaped_by.get(name)} and is {value}"
         for name, value in wanted.shaped_by.items()
-        if there.shaped_by[name] != value
+        if there.shaped_by.get(name) != value
     ]
-    if there.shapes("b")[-1] != wanted.shapes("b")[-1]:
-        changed.append(
-            f"y had {there.shapes('b')[-1][0]} output(s) and has "
-            f"{wanted.shapes('b')[-1][0]}"
-        )
+    if there.n_outputs != wanted.n_outputs:
+        changed.append(f"y had {there.n_outputs} output(s) and has {wanted.n_outputs}")
     if changed:
         raise ValueError(
             f"This fit would continue another network: {'; '.join(changed)}. Restore "

@@ -65,7 +65,8 @@ def data_to_scale(rows: Rows) -> list[str]:
 
 def _largest(values) -> float:
     values = values if isinstance(values, np.ndarray) else values.data
-    return float(max(np.max(values, initial=0.0), -np.min(values, initial=0.0)))
+    largest = np.fmax.reduce(values, axis=None, initial=0.0)
+    return float(max(largest, -np.fmin.reduce(values, axis=None, initial=0.0)))
 
 
 def remedies(rows: Rows, rate: float, clip: float | None) -> list[str]:

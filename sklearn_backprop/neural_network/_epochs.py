@@ -36,6 +36,7 @@ class Settings:
     clip_mode: str
     record: str | None
     shuffle: bool
+    member_batches: str
     tol: float
     n_iter_no_change: float
     verbose: int
@@ -159,6 +160,7 @@ class NetworkEpochs(EpochLoop):
             self.trainer,
             network.theta,
             network.running,
+            constants=network.constants,
             batch_size=settings.batch_size,
             learning_rate=self.rate,
             alpha=settings.alpha / self.rows.weight_unit,
@@ -170,10 +172,13 @@ class NetworkEpochs(EpochLoop):
         )
 
     def _order(self) -> np.ndarray | None:
-        """Draw the order of rows of an epoch."""
+        """Draw the order of rows of an epoch, (m,), or (m, k) for k members."""
         if not self.settings.shuffle:
             return self.rows.order
-        return self.rows.shuffled(self.state.random_state)
+        rng, n_members = self.state.random_state, self.state.network.n_members
+        if n_members == 1 or self.settings.member_batches == "shared":
+            return self.rows.shuffled(rng)
+        return np.stack([self.rows.shuffled(rng) for _ in range(n_members)], axis=1)
 
     def _record(self, epoch):
         self.state.loss_curve.append(epoch["loss"])

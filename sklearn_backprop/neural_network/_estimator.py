@@ -30,6 +30,7 @@ from ._examples import Examples, Validation, counting_rows, read_weights
 from ._fitted_network import FittedNetwork
 from ._incompatible import refuse_incompatible
 from ._initializers import draw_parameters
+from ._inputs import Inputs, refuse_missing
 from ._lbfgs import LbfgsRun
 from ._network import Network
 from ._state import TrainingState
@@ -58,8 +59,8 @@ class NetworkEstimator(
 ):
     """A network behind scikit-learn's interface, for labels or numbers.
 
-    Subclasses say what network it is (`_lay_out`), how y is checked, coded and weighed
-    (`_check_targets`, `_coder_of`, `_weigh`), and what the loss is.
+    Subclasses say what network it is (`_survey`, `_lay_out`), how y is checked, coded
+    and weighed (`_check_targets`, `_coder_of`, `_weigh`), and what the loss is.
 
     Notes
     -----
@@ -77,8 +78,20 @@ class NetworkEstimator(
             setattr(self, name, arguments[name])
 
     # --- what the subclasses say
+    def _learns_of_inputs(self) -> bool:
+        """Whether layers depend on the rows; then columns of X may lack values."""
+        return False
+
+    def _takes_missing(self) -> bool:
+        """Whether any column may lack values."""
+        return False
+
+    def _survey(self, examples: Examples) -> Inputs:
+        """What layers are to know of the columns of X."""
+        return Inputs(examples.X.shape[1])
+
     @abstractmethod
-    def _lay_out(self, n_inputs: int, n_outputs: int) -> Architecture:
+    def _lay_out(self, inputs: Inputs, n_outputs: int) -> Architecture:
         """The layers of the network, and the table of their parameters."""
 
     @abstractmethod
@@ -201,7 +214,7 @@ class NetworkEstimator(
         if goes_on:
             self._resume(examples)
         else:
-            self._start(examples)
+            self._start(examples, given)
         training, validation = self._split(examples, given)
         tasks = self._tasks(training, incremental, *as_given)
         self._note_data(training, goes_on)
@@ -226,6 +239,7 @@ class NetworkEstimator(
             multi_output=True,
             dtype=dtype,
             order="C",
+            ensure_all_finite=self._finite_or_missing(),
             reset=not (goes_on and hasattr(self, "n_features_in_")),
             **self._target_checks,
         )
@@ -234,9 +248,26 @@ class NetworkEstimator(
     def _read_rows(self, X, *, dtype):
         """X (n, p) of rows to predict, checked."""
         X = validate_data(
-            self, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=dtype,
+            order="C",
+            ensure_all_finite=self._finite_or_missing(),
+            reset=False,
         )
+        self._refuse_missing(X)
         return with_equal_indices(X)
+
+    def _finite_or_missing(self) -> bool | str:
+        """What numbers X may hold, as validate_data calls it."""
+        return "allow-nan" if self._learns_of_inputs() else True
+
+    def _refuse_missing(self, X) -> None:
+        """Refuse missing values of columns that no embedding reads."""
+        inputs = self._training.network.architecture.inputs
+        if self._learns_of_inputs() and inputs is not None:
+            refuse_missing(X, inputs)
 
     def _encode(self, X, y, weight, incremental: bool) -> Examples:
         """Rows with what outputs are compared with, those without weight left out."""
@@ -256,10 +287,13 @@ class NetworkEstimator(
         """Training rows, and the validation set that is given or held out."""
         if given is not None:
             return examples.rows(), self._given_validation(given)
-        if not self.early_stopping or self.solver == "lbfgs":
+        if not self._holds_out(given):
             return examples.rows(), None
-        training, held_out = self._hold_out(examples)
+        training, held_out = self._hold_out(examples, self._training.seed)
         return training.rows(), held_out.validation(self._coder.scorer)
+
+    def _holds_out(self, given: ValidationData | None) -> bool:
+        return given is None and self.early_stopping and self.solver != "lbfgs"
 
     def _given_validation(self, given: ValidationData) -> Validation:
         X = self._read_rows(given.X, dtype=self._training.network.dtype)
@@ -270,7 +304,7 @@ class NetworkEstimator(
         examples = Examples(X, y, Y, weight, self._weigh)
         return examples.validation(self._coder.scorer)
 
-    def _hold_out(self, examples: Examples) -> tuple[Examples, Examples]:
+    def _hold_out(self, examples: Examples, seed: int) -> tuple[Examples, Examples]:
         """Split as scikit-learn does: stratified for two classes only."""
         n_held_out = int(np.ceil(self.validation_fraction * len(examples)))
         too_few = ValueError(
@@ -282,31 +316,39 @@ class NetworkEstimator(
         if n_held_out >= len(examples):
             raise too_few
         binary = isinstance(self, ClassifierMixin) and examples.Y.shape[1] == 1
-        parts = examples.held_out(
-            self.validation_fraction, self._training.seed, stratify=binary
-        )
+        parts = examples.held_out(self.validation_fraction, seed, stratify=binary)
         if n_held_out < 2:  # a split that cannot be stratified says more
             raise too_few
         return parts
 
     # --- the network
-    def _start(self, examples: Examples) -> None:
+    def _start(self, examples: Examples, given: ValidationData | None) -> None:
         """Draw weights and forget earlier training."""
-        rng = check_random_state(self.random_state)
-        architecture = self._lay_out(examples.X.shape[1], examples.Y.shape[1])
+        rng, seed = check_random_state(self.random_state), None
+        training = examples
+        if self._learns_of_inputs():  # of rows that are trained on, and no others
+            seed = _draw_seed(rng)
+            if self._holds_out(given):
+                training, _ = self._hold_out(examples, seed)
+        inputs = self._survey(training)
+        if self._learns_of_inputs():
+            refuse_missing(examples.X, inputs)
+        architecture = self._lay_out(inputs, examples.Y.shape[1])
         theta = draw_parameters(
             architecture, self.init, self.init_scale, rng, examples.X.dtype
         )
-        self._begin_training(architecture, theta, rng)
+        self._begin_training(architecture, theta, rng, seed)
         self._show_views()
 
-    def _begin_training(self, architecture: Architecture, theta, rng) -> None:
+    def _begin_training(
+        self, architecture: Architecture, theta, rng, seed: int | None = None
+    ) -> None:
         """Begin the training of a network with these parameters."""
         running = architecture.start_running(theta.dtype)
         self._training = TrainingState(
             network=self._make_network(architecture, theta, running),
             random_state=rng,
-            seed=int(rng.randint(np.iinfo(np.int32).max)),
+            seed=_draw_seed(rng) if seed is None else seed,
         )
         self._publish_network()
 
@@ -323,11 +365,15 @@ class NetworkEstimator(
     def _resume(self, examples: Examples) -> None:
         """Go on with the weights that are there, also if they were put in by hand."""
         X = examples.X
-        wanted = self._lay_out(X.shape[1], examples.Y.shape[1])
+        inputs = None
+        if hasattr(self, "_training"):
+            inputs = self._training.network.architecture.inputs
+        wanted = self._lay_out(inputs or self._survey(examples), examples.Y.shape[1])
         if not hasattr(self, "_training"):
             theta = np.zeros(wanted.n_theta, dtype=X.dtype)
             self._begin_training(wanted, theta, check_random_state(self.random_state))
         refuse_another_shape(self._training.network.architecture, wanted)
+        self._refuse_missing(X)
         network = self._network()
         network = self._make_network(wanted, network.theta, network.running)
         self._training.network = network
@@ -418,7 +464,12 @@ class NetworkEstimator(
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self._takes_missing()
         return tags
+
+
+def _draw_seed(rng) -> int:
+    return int(rng.randint(np.iinfo(np.int32).max))
 
 
 def _validation_data(X_val, y_val, sample_weight_val) -> ValidationData | None:

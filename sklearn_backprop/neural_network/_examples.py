@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight
 
@@ -39,6 +40,11 @@ class Examples:
     def of(self, values):
         """Pick from an array with an entry for each row; None stays None."""
         return values if values is None or self.order is None else values[self.order]
+
+    @property
+    def labels(self):
+        """What trees learn of y: indicators where they are sparse."""
+        return self.Y if issparse(self.y) else self.y
 
     def rows(self) -> Rows:
         """Give the rows as the engine takes them, weights in a unit of their own."""

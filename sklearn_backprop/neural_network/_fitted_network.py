@@ -21,10 +21,11 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
     Attributes
     ----------
     coefs_ : list of ndarray of shape (n_in, n_out)
-        Weight matrices from input to output: views of one flat vector. Projections
-        of residual blocks are not among them.
+        Weight matrices from input to output: views of one flat vector. Where every
+        member of an ensemble has one of its own, (n_members, n_in, n_out). Projections
+        of residual blocks, embeddings and members' factors are not among them.
     intercepts_ : list of ndarray of shape (n_out,)
-        Biases from input to output.
+        Biases from input to output; (n_members, n_out) where each member has its own.
     loss_ : float
         Training objective of the last epoch.
     loss_curve_ : list of float
@@ -41,10 +42,10 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
         Rate of every epoch.
     gradient_history_ : dict of ndarray
         What the gradients did, one row per record and one column per recorded array,
-        the weight matrices: "gradient_norm", "gradient_norm_max" (before clipping),
-        "update_ratio", "dead_fraction", "saturated_fraction"; one value per record:
-        "clipped_fraction", "global_norm". "lbfgs" has a row per iteration, with the
-        gradient at its end; units are not counted there (NaN).
+        the weight matrices, also of an embedding: "gradient_norm", "gradient_norm_max"
+        (before clipping), "update_ratio", "dead_fraction", "saturated_fraction"; one
+        value per record: "clipped_fraction", "global_norm". "lbfgs" has a row per
+        iteration, with the gradient at its end; units are not counted there (NaN).
     gradient_history_names_ : list of str
         Names of the recorded arrays, such as "hidden 1 weights": the columns of
         `gradient_history_`.
@@ -89,7 +90,7 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
     def _publish_network(self) -> None:
         """Set the attributes that tell what network it is."""
         network = self._training.network
-        self.n_outputs_ = network.architecture.shapes("b")[-1][0]
+        self.n_outputs_ = network.architecture.n_outputs
         self.n_layers_ = 1 + len(network.architecture.shapes("W"))
         self.out_activation_ = network.out_activation
         self.gradient_history_names_ = network.architecture.recorded_names

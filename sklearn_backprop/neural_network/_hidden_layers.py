@@ -2,11 +2,16 @@
 
 from numbers import Integral, Real
 
-from sklearn.base import BaseEstimator
+import numpy as np
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._architecture import Architecture
+from ._examples import Examples
 from ._initializers import INIT_ALIASES, INITIALIZERS
+from ._inputs import Inputs, columns_of
+from ._members import MEMBER_WEIGHTS
+from ._numerical_embeddings import EMBEDDINGS, NumericalEmbedding, embedding_of
 from ._perceptron import (
     ACTIVATION_ALIASES,
     ACTIVATIONS,
@@ -55,6 +60,27 @@ class HiddenLayers(BaseEstimator):
         al., 2016).
     dropout : float in [0, 1), default=0.0
         Share of hidden activations set to zero in each training step.
+    numerical_embedding : str, embedding or None, default=None
+        Whether numbers become vectors before the first layer reads them:
+        "piecewise_linear", "periodic", or a `PiecewiseLinearEmbedding` or
+        `PeriodicEmbedding` with parameters of its own, which a grid search reaches as
+        `numerical_embedding__n_bins`. Embedded features may lack values (NaN): one
+        that did in `fit` gets a vector for it, otherwise the vector is zero. Bins are
+        found in the first rows that are fitted, validation rows left out.
+    embedded_features : array-like of str, int or bool, default=None
+        Names, indices or mask of the features that are embedded; None means all. The
+        others enter as they are.
+    n_members : int, default=1
+        Number of members of an ensemble that is trained as one network. Each is trained
+        on a loss of its own, whose mean is the objective; predictions are the mean of
+        the members' predictions or probabilities.
+    member_weights : {"mini", "adapters", "independent"}, default="mini"
+        What members have of their own, where there are several.
+
+        - "mini": factors of the inputs and the output layer; all else is shared.
+        - "adapters": factors of inputs and outputs of every layer, biases, and the
+          output layer (Wen et al., 2020).
+        - "independent": everything. This is as good as so many networks, and as dear.
 
     References
     ----------
@@ -70,6 +96,15 @@ class HiddenLayers(BaseEstimator):
     Ioffe, S., & Szegedy, C. (2015). Batch normalization. ICML.
 
     Ba, J. L., Kiros, J. R., & Hinton, G. E. (2016). Layer normalization.
+
+    Gorishniy, Y., Rubachev, I., & Babenko, A. (2022). On embeddings for numerical
+    features in tabular deep learning. NeurIPS.
+
+    Wen, Y., Tran, D., & Ba, J. (2020). BatchEnsemble: an alternative approach to
+    efficient ensemble and lifelong learning. ICLR.
+
+    Gorishniy, Y., Kotelnikov, A., & Babenko, A. (2025). TabM: Advancing tabular deep
+    learning with parameter-efficient ensembling. ICLR.
     """
 
     _parameter_constraints: dict = {
@@ -84,12 +119,35 @@ class HiddenLayers(BaseEstimator):
         "residual_block_size": [Interval(Integral, 1, None, closed="left")],
         "normalization": [StrOptions(set(NORMALIZATIONS)), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
+        "numerical_embedding": [StrOptions(set(EMBEDDINGS)), NumericalEmbedding, None],
+        "embedded_features": ["array-like", None],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "member_weights": [StrOptions(set(MEMBER_WEIGHTS))],
     }
 
-    def _lay_out(self, n_inputs: int, n_outputs: int) -> Architecture:
+    def _learns_of_inputs(self) -> bool:
+        """Whether layers depend on the rows."""
+        return self.numerical_embedding is not None
+
+    def _takes_missing(self) -> bool:
+        """Whether all columns are embedded."""
+        return self._learns_of_inputs() and self.embedded_features is None
+
+    def _survey(self, examples: Examples) -> Inputs:
+        """What layers are to know of the columns of X."""
+        n_columns = examples.X.shape[1]
+        embedding = embedding_of(self.numerical_embedding)
+        if embedding is None:
+            return Inputs(n_columns)
+        names = getattr(self, "feature_names_in_", None)
+        columns = columns_of(self.embedded_features, n_columns, names)
+        return embedding._survey(examples, columns, is_classifier(self))
+
+    def _lay_out(self, inputs: Inputs, n_outputs: int) -> Architecture:
         """The layers of the network, and the table of their parameters."""
+        embedding = embedding_of(self.numerical_embedding)
         return build_architecture(
-            n_inputs,
+            inputs,
             n_outputs,
             hidden_layer_sizes=self.hidden_layer_sizes,
             activation=self.activation,
@@ -97,4 +155,15 @@ class HiddenLayers(BaseEstimator):
             dropout=float(self.dropout),
             residual=self.residual,
             residual_block_size=self.residual_block_size,
+            n_members=self.n_members,
+            member_weights=self.member_weights,
+            shaped_by={
+                "numerical_embedding": embedding and embedding._description(),
+                "embedded_features": embedding and _as_list(self.embedded_features),
+            },
         )
+
+
+def _as_list(chosen):
+    """Features as given, in a form that compares by value."""
+    return None if chosen is None else np.asarray(chosen).ravel().tolist()

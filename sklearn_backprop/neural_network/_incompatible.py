@@ -22,6 +22,8 @@ def refuse_incompatible(
         _refuse_for_lbfgs(params, validation_given)
     if params.normalization == "batch":
         _refuse_for_batch_norm(params, n_samples)
+    if params.n_members > 1:
+        _refuse_for_members(params)
 
 
 def _refuse_outside(dtype, name, value) -> None:
@@ -68,6 +70,25 @@ def _refuse_for_lbfgs(params, validation_given: bool) -> None:
         raise ValueError(
             f"solver='lbfgs' cannot be combined with {why}. Use a first-order solver "
             "such as 'adam', or leave the setting out."
+        )
+
+
+def _refuse_for_members(params) -> None:
+    if params.normalization == "batch" and params.member_weights != "independent":
+        raise ValueError(
+            f"member_weights={params.member_weights!r} cannot be combined with "
+            "normalization='batch': its statistics would mix the members, which share "
+            "the layer. Use normalization='layer' or member_weights='independent'."
+        )
+    if params.member_batches == "own" and params.solver == "lbfgs":
+        raise ValueError(
+            "member_batches='own' cannot be combined with solver='lbfgs', which takes "
+            "all rows at once. Use a first-order solver such as 'adam'."
+        )
+    if params.member_batches == "own" and not params.shuffle:
+        raise ValueError(
+            "member_batches='own' needs shuffle=True: without it all members go "
+            "through the rows in the order in which they lie."
         )
 
 

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from ._architecture import Architecture, Parameter
+from ._architecture import ROLES, Architecture, Parameter
 
 __all__ = ["INITIALIZERS", "INIT_ALIASES", "draw_parameters"]
 
@@ -18,9 +18,10 @@ Draw = Callable[[np.random.RandomState, tuple[int, ...]], np.ndarray]
 
 
 def _variance_scaling(rng, shape, *, scale, fan, distribution):
-    """Draw (n_in, n_out) elements of variance scale / fan."""
-    n_in, n_out = shape
-    deviation = np.sqrt(scale / {"in": n_in, "average": (n_in + n_out) / 2}[fan])
+    """Draw (..., n_in, n_out) elements of variance scale / fan."""
+    n_in, n_out = shape[-2:]
+    fans = {"in": n_in, "average": (n_in + n_out) / 2, "out": n_out}
+    deviation = np.sqrt(scale / fans[fan])
     if distribution == "normal":
         return deviation * rng.standard_normal(shape)
     bound = np.sqrt(3) * deviation
@@ -33,6 +34,8 @@ def _orthogonal(rng, shape):
     The signs make the distribution uniform (Haar) over such matrices, whichever
     convention the QR routine has (Saxe et al., 2014; Mezzadri, 2007).
     """
+    if len(shape) > 2:
+        return np.stack([_orthogonal(rng, shape[1:]) for _ in range(shape[0])])
     gaussian = rng.standard_normal((max(shape), min(shape)))
     Q, R = np.linalg.qr(gaussian)
     Q = Q * np.where(np.diagonal(R) < 0, -1.0, 1.0)
@@ -65,12 +68,15 @@ INIT_ALIASES = {"xavier": "xavier_uniform", "he": "he_normal"}
 _FIXED: dict[str, Draw] = {
     "half_lecun_normal": _preset(0.5, "in", "normal"),
     "ones": lambda rng, shape: np.ones(shape),
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "signs": lambda rng, shape: rng.choice([-1.0, 1.0], shape),
+    "uniform_by_size": _preset(1 / 3, "out", "uniform"),  # within 1 / sqrt(n_out)
 }
 
 
 def _rule_of(parameter: Parameter, init: str) -> Draw:
     """Find the rule by which an array starts: `init` chooses that of weights only."""
-    if init == "auto" or not parameter.is_penalised:
+    if init == "auto" or not ROLES[parameter.role].follows_init:
         return {**INITIALIZERS, **_FIXED}[parameter.initializer]
     return INITIALIZERS[INIT_ALIASES.get(init, init)]
 
@@ -82,10 +88,10 @@ def draw_parameters(
     rng: np.random.RandomState,
     dtype: np.dtype,
 ) -> np.ndarray:
-    """Draw theta (n_theta,): weights by the rule, gamma one, biases and beta zero."""
+    """Draw theta (n_theta,): weights by the rule, all else as the table says."""
     theta = np.zeros(architecture.n_theta, dtype=dtype)
     for parameter in architecture.parameters:
         start = _rule_of(parameter, init)(rng, parameter.shape)
-        scale = init_scale if parameter.is_penalised else 1.0
+        scale = init_scale if ROLES[parameter.role].follows_init else parameter.scale
         parameter.view(theta)[...] = scale * start
     return theta

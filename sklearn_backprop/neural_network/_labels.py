@@ -113,11 +113,12 @@ class LabelCoder(Coder):
 
 
 def both_probabilities(raw: np.ndarray) -> np.ndarray:
-    """Probabilities of both classes (n, 2) from raw outputs (n, 1).
+    """Probabilities of both classes (n, 2) from raw outputs (n, n_members).
 
     The small one is not 1 - p, which would round to zero.
     """
-    return np.hstack([expit(-raw), expit(raw)])
+    of_members = np.stack([expit(-raw), expit(raw)], axis=1)
+    return of_members.mean(axis=2)
 
 
 def weights_by_class(class_weight, classes, member, sample_weight) -> np.ndarray:

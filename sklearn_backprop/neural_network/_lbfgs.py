@@ -77,6 +77,7 @@ class LbfgsRun:
         value, gradient = network.engine.value_and_gradient(
             theta.astype(network.dtype),
             *self.rows.table,
+            constants=network.constants,
             alpha=self.alpha / self.rows.weight_unit,
             n_threads=allowed_threads(),
         )

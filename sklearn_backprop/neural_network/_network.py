@@ -49,14 +49,33 @@ class Network:
     def engine(self):
         """The engine's network, made when it is first needed; it holds no numbers."""
         if self._made is None:
-            self._made = _ENGINES[self.dtype](
-                self.architecture.table,
-                self.architecture.layers,
-                loss=self.loss,
-                link=ENGINE_LINKS[self.out_activation],
-                loss_parameter=self.loss_parameter,
-            )
+            self._made = self.make_engine(self.dtype)
         return self._made
+
+    def make_engine(self, dtype: np.dtype, **options):
+        """Make an engine of this network in some precision."""
+        return _ENGINES[np.dtype(dtype)](
+            self.architecture.table,
+            self.architecture.layers,
+            loss=self.loss,
+            link=ENGINE_LINKS[self.out_activation],
+            loss_parameter=self.loss_parameter,
+            n_members=self.n_members,
+            **options,
+        )
+
+    @property
+    def n_members(self) -> int:
+        """Count the members of an ensemble."""
+        return self.architecture.n_members
+
+    @property
+    def constants(self) -> np.ndarray | None:
+        """Numbers that layers read and nothing trains, in the network's precision."""
+        values = self.architecture.constants
+        if not values:
+            return None
+        return np.concatenate(values).astype(self.dtype, copy=False)
 
     def __getstate__(self):
         return {**self.__dict__, "_made": None}
@@ -99,15 +118,24 @@ class Network:
 
     # --- computing
     def forward(self, X, *, raw=False) -> np.ndarray:
-        """Compute outputs (n, n_outputs) behind the link, or before it."""
+        """Compute outputs (n, n_outputs) behind the link, or all members' before it.
+
+        Those are (n, n_members * n_outputs), one member's after the other's.
+        """
         compute = self.engine.raw_outputs if raw else self.engine.predict
         theta, running = np.asarray(self.theta), np.asarray(self.running)
-        return compute(theta, running, X, n_threads=allowed_threads())
+        return compute(
+            theta, running, X, constants=self.constants, n_threads=allowed_threads()
+        )
 
     def mean_loss(self, rows: Rows) -> float:
         """Weighted mean loss of rows in prediction mode, without the penalty."""
         return self.engine.loss(
-            self.theta, self.running, *rows.table, n_threads=allowed_threads()
+            self.theta,
+            self.running,
+            *rows.table,
+            constants=self.constants,
+            n_threads=allowed_threads(),
         )
 
 

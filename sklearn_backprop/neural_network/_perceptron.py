@@ -1,13 +1,17 @@
 """From the hyper-parameters of a perceptron to its layers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
 from ._architecture import Architecture, Layer
+from ._inputs import Inputs
+from ._members import Members, members_of
+from ._numerical_embeddings import lay_out_inputs
 
 __all__ = [
     "ACTIVATIONS",
@@ -85,7 +89,7 @@ def activation_per_layer(activation, n_hidden: int) -> list[str]:
 
 
 def build_architecture(
-    n_features: int,
+    inputs: Inputs,
     n_outputs: int,
     *,
     hidden_layer_sizes,
@@ -94,8 +98,14 @@ def build_architecture(
     dropout: float = 0.0,
     residual: str | None = None,
     residual_block_size: int = 1,
+    n_members: int = 1,
+    member_weights: str = "mini",
+    shaped_by: Mapping[str, Any] | None = None,
 ) -> Architecture:
-    """Lay out a network; shapes follow from the widths alone."""
+    """Lay out a network for such inputs; shapes follow from the widths alone.
+
+    `shaped_by` names what else made the inputs what they are.
+    """
     sizes = hidden_sizes(hidden_layer_sizes)
     activations = activation_per_layer(activation, len(sizes))
     hidden = [
@@ -103,181 +113,168 @@ def build_architecture(
         for index, (width, name) in enumerate(zip(sizes, activations, strict=True))
     ]
     architecture = Architecture(
+        inputs=inputs,
         shaped_by={
+            **(shaped_by or {}),
             "hidden_layer_sizes": sizes,
             "activation": activations,
             "normalization": normalization,
             "residual": residual,
             "residual_block_size": residual_block_size if residual else None,
-        }
+            "n_members": n_members if n_members > 1 else None,
+            "member_weights": member_weights if n_members > 1 else None,
+        },
     )
+    members = members_of(n_members, member_weights)
+    members.begin(architecture)
+    front = lay_out_inputs(architecture, inputs)
+    width = front[-1]["n_out"] if front else inputs.n_columns
+    layers = members.split(architecture, inputs, width)
+    perceptron = _Perceptron(architecture, members)
     if residual == "add" and hidden:
-        layers, width = _add_blocks(
-            architecture, n_features, hidden, residual_block_size
-        )
+        others, width = perceptron.add_blocks(width, hidden, residual_block_size)
     elif residual == "concat":
-        layers, width = _concat_blocks(
-            architecture, n_features, hidden, residual_block_size
-        )
+        others, width = perceptron.concat_blocks(width, hidden, residual_block_size)
     else:
-        layers, width = _chain(architecture, n_features, hidden)
-    output = _dense(
-        architecture,
-        len(sizes),
-        width,
-        n_outputs,
-        initializer=ACTIVATIONS["identity"],
-        is_output=True,
+        others, width = perceptron.chain(width, hidden)
+    output = members.output(
+        architecture, len(sizes), width, n_outputs, initializer=ACTIVATIONS["identity"]
     )
-    architecture.layers = [*layers, output]
+    architecture.layers = members.join(
+        front, [*layers, *others, output], inputs.n_columns
+    )
     return architecture
 
 
-def _dense(
-    architecture: Architecture,
-    index: int,
-    n_in: int,
-    n_out: int,
-    *,
-    initializer: str,
-    is_output: bool = False,
-) -> Layer:
-    """Multiply by weights that start as `initializer` says, and add biases."""
-    return {
-        "kind": "dense",
-        "layer": index,
-        "n_in": n_in,
-        "n_out": n_out,
-        "W": architecture.place(
-            index, "W", (n_in, n_out), initializer=initializer, is_output=is_output
-        ),
-        "b": architecture.place(
-            index, "b", (n_out,), initializer="zeros", is_output=is_output
-        ),
-    }
+@dataclass(frozen=True)
+class _Perceptron:
+    """Hidden layers of a network that is being laid out."""
 
+    architecture: Architecture
+    members: Members
 
-def _hidden_dense(architecture: Architecture, n_in: int, spec: _HiddenLayer) -> Layer:
-    """Lead to a hidden layer, with the start that suits its activation.
+    def hidden_dense(self, n_in: int, spec: _HiddenLayer) -> list[Layer]:
+        """Lead to a hidden layer, with the start that suits its activation.
 
-    He's rule doubles the variance because the activation before the matrix halves it;
-    none stands before the first (He et al., 2015, section 2.2). That one starts with
-    half the variance, for networks then predict new rows better (docs/design.md).
-    """
-    initializer = ACTIVATIONS[spec.activation]
-    if spec.index == 0 and initializer == "he_normal":
-        initializer = "half_lecun_normal"
-    return _dense(architecture, spec.index, n_in, spec.width, initializer=initializer)
-
-
-def _normalization(architecture: Architecture, spec: _HiddenLayer) -> Layer:
-    index, width = spec.index, spec.width
-    layer: Layer = {
-        "kind": f"{spec.normalization}_norm",
-        "layer": index,
-        "width": width,
-        "gamma": architecture.place(index, "gamma", (width,), initializer="ones"),
-        "beta": architecture.place(index, "beta", (width,), initializer="zeros"),
-    }
-    if spec.normalization == "batch":
-        layer["running"] = architecture.place_running(width)
-    return layer
-
-
-def _after_dense(architecture: Architecture, spec: _HiddenLayer) -> list[Layer]:
-    """Chain [normalization] -> activation -> [dropout], what follows a dense layer."""
-    layers: list[Layer] = []
-    if spec.normalization:
-        layers.append(_normalization(architecture, spec))
-    common = {"layer": spec.index, "width": spec.width}
-    layers.append({"kind": "activation", "name": spec.activation, **common})
-    if spec.dropout:
-        layers.append({"kind": "dropout", "rate": spec.dropout, **common})
-    return layers
-
-
-def _chain(
-    architecture: Architecture, n_in: int, hidden: Sequence[_HiddenLayer]
-) -> tuple[list[Layer], int]:
-    """Hidden layers one behind the other, and the width of the last."""
-    layers: list[Layer] = []
-    for spec in hidden:
-        layers.append(_hidden_dense(architecture, n_in, spec))
-        layers += _after_dense(architecture, spec)
-        n_in = spec.width
-    return layers, n_in
-
-
-def _concat_blocks(
-    architecture: Architecture,
-    n_in: int,
-    hidden: Sequence[_HiddenLayer],
-    block_size: int,
-) -> tuple[list[Layer], int]:
-    """Blocks of hidden layers, each beside its input, and the width behind them."""
-    layers: list[Layer] = []
-    for start in range(0, len(hidden), block_size):
-        block = hidden[start : start + block_size]
-        inner, width = _chain(architecture, n_in, block)
-        n_out = n_in + width
-        layers.append(
-            {
-                "kind": "concat",
-                "layer": block[-1].index,
-                "n_in": n_in,
-                "n_out": n_out,
-                "layers": inner,
-            }
+        He's rule doubles the variance because the activation before the matrix halves
+        it; none stands before the first (He et al., 2015, section 2.2). That one starts
+        with half the variance, for networks then predict new rows better
+        (docs/design.md).
+        """
+        initializer = ACTIVATIONS[spec.activation]
+        if spec.index == 0 and initializer == "he_normal":
+            initializer = "half_lecun_normal"
+        return self.members.hidden(
+            self.architecture, spec.index, n_in, spec.width, initializer=initializer
         )
-        n_in = n_out
-    return layers, n_in
 
+    def normalization(self, spec: _HiddenLayer) -> Layer:
+        index, width = spec.index, spec.width
+        layer: Layer = {
+            "kind": f"{spec.normalization}_norm",
+            "layer": index,
+            "width": width,
+            "gamma": self.architecture.place(
+                index, "gamma", (width,), initializer="ones"
+            ),
+            "beta": self.architecture.place(
+                index, "beta", (width,), initializer="zeros"
+            ),
+        }
+        if spec.normalization == "batch":
+            layer["running"] = self.architecture.place_running(width)
+        return layer
 
-def _add_blocks(
-    architecture: Architecture,
-    n_in: int,
-    hidden: Sequence[_HiddenLayer],
-    block_size: int,
-) -> tuple[list[Layer], int]:
-    """The chain of hidden layers, with skips from each dense layer to a later one.
+    def after_dense(self, spec: _HiddenLayer) -> list[Layer]:
+        """Chain [normalization] -> activation -> [dropout], behind a dense layer."""
+        layers: list[Layer] = []
+        if spec.normalization:
+            layers.append(self.normalization(spec))
+        common = {"layer": spec.index, "width": spec.width}
+        layers.append({"kind": "activation", "name": spec.activation, **common})
+        if spec.dropout:
+            layers.append({"kind": "dropout", "rate": spec.dropout, **common})
+        return layers
 
-    What lies between two dense layers belongs to the branch (He et al., 2016,
-    "Identity mappings"): a branch then has mean zero at the start, and since each of
-    B branches is scaled by 1/sqrt(B), the variance of the stream stays bounded for
-    every depth (Hayou et al., 2021, "Stable ResNet").
-    """
-    first, *others = hidden
-    layers = [_hidden_dense(architecture, n_in, first)]
-    n_blocks = -(-len(others) // block_size)
-    for start in range(0, len(others), block_size):
-        block = hidden[start : start + block_size + 1]
-        inner: list[Layer] = []
-        for before, spec in pairwise(block):
-            inner += _after_dense(architecture, before)
-            inner.append(_hidden_dense(architecture, before.width, spec))
-        layers.append(_skip(architecture, block[0], block[-1], inner, n_blocks))
-    return layers + _after_dense(architecture, hidden[-1]), hidden[-1].width
+    def chain(
+        self, n_in: int, hidden: Sequence[_HiddenLayer]
+    ) -> tuple[list[Layer], int]:
+        """Hidden layers one behind the other, and the width of the last."""
+        layers: list[Layer] = []
+        for spec in hidden:
+            layers += self.hidden_dense(n_in, spec)
+            layers += self.after_dense(spec)
+            n_in = spec.width
+        return layers, n_in
 
+    def concat_blocks(
+        self,
+        n_in: int,
+        hidden: Sequence[_HiddenLayer],
+        block_size: int,
+    ) -> tuple[list[Layer], int]:
+        """Blocks of hidden layers, each beside its input, and the width behind them."""
+        layers: list[Layer] = []
+        for start in range(0, len(hidden), block_size):
+            block = hidden[start : start + block_size]
+            inner, width = self.chain(n_in, block)
+            n_out = n_in + width
+            layers.append(
+                {
+                    "kind": "concat",
+                    "layer": block[-1].index,
+                    "n_in": n_in,
+                    "n_out": n_out,
+                    "layers": inner,
+                }
+            )
+            n_in = n_out
+        return layers, n_in
 
-def _skip(
-    architecture: Architecture,
-    before: _HiddenLayer,
-    last: _HiddenLayer,
-    inner: list[Layer],
-    n_blocks: int,
-) -> Layer:
-    """Add the branch to its input, projected where the widths differ."""
-    n_in, n_out = before.width, last.width
-    layer: Layer = {
-        "kind": "add",
-        "layer": last.index,
-        "n_in": n_in,
-        "n_out": n_out,
-        "layers": inner,
-        "scale": 1 / np.sqrt(n_blocks),
-    }
-    if n_in != n_out:
-        layer["P"] = architecture.place(
-            last.index, "P", (n_in, n_out), initializer=ACTIVATIONS["identity"]
-        )
-    return layer
+    def add_blocks(
+        self,
+        n_in: int,
+        hidden: Sequence[_HiddenLayer],
+        block_size: int,
+    ) -> tuple[list[Layer], int]:
+        """The chain of hidden layers, with skips from each dense layer to a later one.
+
+        What lies between two dense layers belongs to the branch (He et al., 2016,
+        "Identity mappings"): a branch then has mean zero at the start, and since each
+        of B branches is scaled by 1/sqrt(B), the variance of the stream stays bounded
+        for every depth (Hayou et al., 2021, "Stable ResNet").
+        """
+        first, *others = hidden
+        layers = self.hidden_dense(n_in, first)
+        n_blocks = -(-len(others) // block_size)
+        for start in range(0, len(others), block_size):
+            block = hidden[start : start + block_size + 1]
+            inner: list[Layer] = []
+            for before, spec in pairwise(block):
+                inner += self.after_dense(before)
+                inner += self.hidden_dense(before.width, spec)
+            layers.append(self.skip(block[0], block[-1], inner, n_blocks))
+        return layers + self.after_dense(hidden[-1]), hidden[-1].width
+
+    def skip(
+        self,
+        before: _HiddenLayer,
+        last: _HiddenLayer,
+        inner: list[Layer],
+        n_blocks: int,
+    ) -> Layer:
+        """Add the branch to its input, projected where the widths differ."""
+        n_in, n_out = before.width, last.width
+        layer: Layer = {
+            "kind": "add",
+            "layer": last.index,
+            "n_in": n_in,
+            "n_out": n_out,
+            "layers": inner,
+            "scale": 1 / np.sqrt(n_blocks),
+        }
+        if n_in != n_out:
+            layer["P"] = self.architecture.place(
+                last.index, "P", (n_in, n_out), initializer=ACTIVATIONS["identity"]
+            )
+        return layer

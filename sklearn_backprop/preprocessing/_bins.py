@@ -81,14 +81,17 @@ def edges_of_columns(
     y=None,
     is_classification: bool = False,
     min_samples_leaf: int = 1,
+    rows=None,
 ) -> list[np.ndarray]:
     """Find the edges (n_bins + 1,) or fewer of each of some columns; NaN is passed by.
 
-    A column of one value gets one bin that begins there.
+    A column of one value gets one bin that begins there. `rows` says which rows of X
+    count, to which weight (m,) and y (m, ...) belong.
     """
     edges = []
     for j in columns:
         x = np.asarray(column_of(X, j), dtype=np.float64)
+        x = x if rows is None else x[rows]
         known = ~np.isnan(x)
         x, own = x[known], None if weight is None else weight[known]
         if x.size == 0 or x.min() == x.max():

@@ -5,6 +5,7 @@ from reference_network import ReferenceNetwork
 
 from sklearn_backprop.engine import _engine
 from sklearn_backprop.neural_network._initializers import draw_parameters
+from sklearn_backprop.neural_network._inputs import Inputs
 from sklearn_backprop.neural_network._perceptron import build_architecture
 
 LOSS_PARAMETER = {"huber": 0.7, "quantile": 0.3}
@@ -34,7 +35,7 @@ def make_pair(n_features, widths, n_outputs, *, loss, link, alpha=0.0, **shape):
     """Make the engine's network and the reference of the same shape."""
     parameter = LOSS_PARAMETER.get(loss)
     architecture = build_architecture(
-        n_features, n_outputs, hidden_layer_sizes=widths, **shape
+        Inputs(n_features), n_outputs, hidden_layer_sizes=widths, **shape
     )
     engine = _engine.NetworkFloat64(
         architecture.table,
@@ -53,7 +54,7 @@ def make_pair(n_features, widths, n_outputs, *, loss, link, alpha=0.0, **shape):
 def start_of(estimator, n_features, n_outputs, seed):
     """Draw the weights with which a fit of this random_state starts."""
     architecture = build_architecture(
-        n_features,
+        Inputs(n_features),
         n_outputs,
         hidden_layer_sizes=estimator.hidden_layer_sizes,
         activation=estimator.activation,

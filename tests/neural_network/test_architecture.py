@@ -12,6 +12,7 @@ from sklearn_backprop.neural_network._initializers import (
     INITIALIZERS,
     draw_parameters,
 )
+from sklearn_backprop.neural_network._inputs import Inputs
 from sklearn_backprop.neural_network._perceptron import (
     ACTIVATIONS,
     build_architecture,
@@ -26,7 +27,7 @@ def places(architecture):
 
 def test_a_block_with_a_projection_known_by_hand():
     architecture = build_architecture(
-        3, 1, hidden_layer_sizes=(4, 4, 5), normalization="batch", dropout=0.1,
+        Inputs(3), 1, hidden_layer_sizes=(4, 4, 5), normalization="batch", dropout=0.1,
         residual="add", residual_block_size=2,
     )  # fmt: skip
     assert places(architecture) == [
@@ -57,8 +58,8 @@ def test_a_block_with_a_projection_known_by_hand():
 def test_skips_change_nothing_but_the_sum():
     """The same dense layers and activations follow one another as in a plain chain."""
     shape = {"hidden_layer_sizes": (4, 4, 4), "activation": ["relu", "tanh", "elu"]}
-    plain = build_architecture(3, 1, **shape)
-    bypassed = build_architecture(3, 1, residual="add", **shape)
+    plain = build_architecture(Inputs(3), 1, **shape)
+    bypassed = build_architecture(Inputs(3), 1, residual="add", **shape)
     flat = [
         layer
         for outer in bypassed.layers
@@ -70,14 +71,18 @@ def test_skips_change_nothing_but_the_sum():
 
 def test_concat_widens_the_stream():
     architecture = build_architecture(
-        3, 2, hidden_layer_sizes=(4, 5), residual="concat"
+        Inputs(3), 2, hidden_layer_sizes=(4, 5), residual="concat"
     )
     assert architecture.shapes("W") == [(3, 4), (7, 5), (12, 2)]
 
 
 def test_branches_of_many_blocks_are_scaled():
     architecture = build_architecture(
-        4, 2, hidden_layer_sizes=(4,) * 10, residual="add", residual_block_size=2
+        Inputs(4),
+        2,
+        hidden_layer_sizes=(4,) * 10,
+        residual="add",
+        residual_block_size=2,
     )
     scales = [layer["scale"] for layer in architecture.layers if "scale" in layer]
     assert_allclose(scales, [1 / np.sqrt(5)] * 5)
@@ -86,12 +91,14 @@ def test_branches_of_many_blocks_are_scaled():
 
 @pytest.mark.parametrize("sizes", [7, (7,), [7], np.array([7])])
 def test_one_width_in_any_form(sizes):
-    architecture = build_architecture(3, 2, hidden_layer_sizes=sizes)
+    architecture = build_architecture(Inputs(3), 2, hidden_layer_sizes=sizes)
     assert architecture.shapes("W") == [(3, 7), (7, 2)]
 
 
 def test_no_hidden_layer_is_a_linear_model():
-    architecture = build_architecture(3, 2, hidden_layer_sizes=(), residual="add")
+    architecture = build_architecture(
+        Inputs(3), 2, hidden_layer_sizes=(), residual="add"
+    )
     assert places(architecture) == [("W", 0, (3, 2)), ("b", 6, (2,))]
 
 
@@ -104,7 +111,7 @@ def test_layout_is_that_of_the_reference(residual, normalization):
         "residual": residual,
         "residual_block_size": 2,
     }
-    architecture = build_architecture(6, 2, **shape)
+    architecture = build_architecture(Inputs(6), 2, **shape)
     reference = ReferenceNetwork(6, n_outputs=2, **shape)
     shapes = [row.shape for row in architecture.parameters]
     assert shapes == list(reference.shapes.values())
@@ -148,7 +155,7 @@ def test_orthogonal_matrices_are_orthogonal(shape):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_auto_follows_the_activation(activation):
     architecture = build_architecture(
-        N_OUT, 150, hidden_layer_sizes=(N_IN, N_OUT), activation=activation
+        Inputs(N_OUT), 150, hidden_layer_sizes=(N_IN, N_OUT), activation=activation
     )
     theta = draw_parameters(architecture, "auto", 1.0, np.random.RandomState(0), FLOAT)
     first, hidden, output = architecture.views("W", theta)
@@ -166,7 +173,7 @@ def test_auto_follows_the_activation(activation):
 @pytest.mark.parametrize("alias", INIT_ALIASES)
 def test_aliases_and_scale(alias):
     architecture = build_architecture(
-        5, 2, hidden_layer_sizes=(4,), normalization="layer"
+        Inputs(5), 2, hidden_layer_sizes=(4,), normalization="layer"
     )
     plain, scaled = (
         draw_parameters(architecture, init, scale, np.random.RandomState(0), FLOAT)

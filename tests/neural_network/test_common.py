@@ -3,7 +3,11 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
+from sklearn_backprop.neural_network import (
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
+    PeriodicEmbedding,
+)
 from sklearn_backprop.neural_network._initializers import INITIALIZERS
 from sklearn_backprop.neural_network._labels import CLASSIFICATION_LOSSES
 from sklearn_backprop.neural_network._numbers import REGRESSION_LOSSES
@@ -73,6 +77,13 @@ ESTIMATORS = [
     BackpropMLPClassifier(**{**SMALL, "solver": "sgd", **DEFAULTS}),
     BackpropMLPRegressor(**SMALL, solver="lbfgs"),
     BackpropMLPClassifier(**SMALL, class_weight="balanced"),
+    BackpropMLPClassifier(**SMALL, numerical_embedding="piecewise_linear", n_members=3),
+    BackpropMLPRegressor(
+        **SMALL,
+        numerical_embedding=PeriodicEmbedding(frequency_scale=1.0),
+        n_members=2,
+        member_weights="independent",
+    ),
 ]
 
 

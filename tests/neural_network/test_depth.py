@@ -12,6 +12,7 @@ from sklearn_backprop import BackpropMLPClassifier
 from sklearn_backprop.engine import _engine
 from sklearn_backprop.exceptions import VanishedTrainingWarning
 from sklearn_backprop.neural_network._initializers import draw_parameters
+from sklearn_backprop.neural_network._inputs import Inputs
 from sklearn_backprop.neural_network._perceptron import build_architecture
 
 pytestmark = pytest.mark.once
@@ -81,7 +82,7 @@ def starting_power(depth, activation):
     powers = []
     for seed in range(3):
         architecture = build_architecture(
-            64,
+            Inputs(64),
             64,
             hidden_layer_sizes=(64,) * depth,
             activation=activation,
