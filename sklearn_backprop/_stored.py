@@ -5,7 +5,6 @@ store dicts, lists, numbers and arrays in place of their private objects: module
 renamed, and fields and parameters that a later release adds take their defaults.
 """
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
@@ -13,6 +12,7 @@ from importlib.metadata import version
 from inspect import signature
 from typing import Any, TypeVar
 
+from ._warning import warn
 from .exceptions import InconsistentVersionWarning
 
 __all__ = ["StoredStateMixin", "pack", "stored", "unpack"]
@@ -75,13 +75,12 @@ class StoredStateMixin:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         written_by = state.get(_VERSION, "before 0.1.0")
         if written_by != _this_version():
-            warnings.warn(
+            warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
                     current_version=_this_version(),
                     original_version=written_by,
-                ),
-                stacklevel=3,
+                )
             )
         unpacked = {
             name: unpack(value) if name.startswith("_") else value

@@ -16,7 +16,7 @@ _PASSERS_ON = tuple(
 )
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
+def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn at the first line outside this package, scikit-learn and joblib."""
     warnings.warn(message, category, stacklevel=1 + _lines_to_user())
 
