@@ -6,7 +6,13 @@ from types import ModuleType
 __all__ = ["require"]
 
 # Package -> the extra that installs it.
-_EXTRAS = {"onnx": "onnx", "skl2onnx": "onnx", "skops": "skops"}
+_EXTRAS = {
+    "onnx": "onnx",
+    "skl2onnx": "onnx",
+    "skops": "skops",
+    "dask": "dask",
+    "distributed": "dask",
+}
 
 
 def require(package: str, caller: str) -> ModuleType:

@@ -6,6 +6,8 @@ on the thread that makes it.
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -13,7 +15,7 @@ from joblib.parallel import get_active_backend
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["allowed_threads", "single_threaded_blas"]
+__all__ = ["allowed_threads", "one_thread", "single_threaded_blas"]
 
 
 class _Fork:
@@ -39,10 +41,10 @@ _fork = _Fork()
 def allowed_threads() -> int:
     """Threads that OMP_NUM_THREADS, threadpoolctl and the machine allow.
 
-    One in a forked process, and one in a thread of joblib's, which has a team of its
-    own; its processes come with OMP_NUM_THREADS set.
+    One in a forked process, inside of `one_thread`, and in a thread of joblib's, which
+    has a team of its own; its processes come with OMP_NUM_THREADS set.
     """
-    if _fork.is_child or _is_thread_of_joblib():
+    if _fork.is_child or _is_thread_of_joblib() or getattr(_here, "is_alone", False):
         return 1
     return _openmp_effective_n_threads()
 
@@ -93,3 +95,16 @@ class _SingleThreadedBlas:
 
 
 single_threaded_blas = _SingleThreadedBlas()
+_here = threading.local()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on the calling thread alone, so that no machine changes a bit."""
+    before = getattr(_here, "is_alone", False)
+    _here.is_alone = True
+    try:
+        with single_threaded_blas:
+            yield
+    finally:
+        _here.is_alone = before

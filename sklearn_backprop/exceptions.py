@@ -4,10 +4,26 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.exceptions import InconsistentVersionWarning as _OfScikitLearn
 
 __all__ = [
+    "ClusterLostError",
     "DivergenceError",
     "InconsistentVersionWarning",
     "VanishedTrainingWarning",
 ]
+
+
+class ClusterLostError(ConnectionError):
+    """A Dask cluster has no workers left that could finish a computation.
+
+    What was fitted up to there stays on the estimator: a network keeps the state after
+    its last finished round, and goes on from it with ``warm_start=True`` where there
+    are workers again.
+
+    Examples
+    --------
+    >>> from sklearn_backprop.exceptions import ClusterLostError
+    >>> issubclass(ClusterLostError, ConnectionError)
+    True
+    """
 
 
 class DivergenceError(ValueError):

@@ -21,6 +21,7 @@ def test_docstring_examples(name):
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", "Creating scratch directories")  # by Dask
         assert doctest.testmod(module, optionflags=flags).failed == 0
 
 

@@ -15,6 +15,7 @@ UNKNOWN = {
     "linear_model": ["neural_network", "inspection"],
     "neural_network": ["linear_model", "inspection"],
     "inspection": ["engine", "linear_model", "neural_network"],
+    "dask": ["inspection", "exchange"],
 }
 
 

@@ -18,7 +18,7 @@ def test_run_time_dependencies_are_three():
 
 def test_extras_promised_in_the_documentation_exist():
     extras = metadata.metadata(DISTRIBUTION).get_all("Provides-Extra")
-    assert {"plot", "progress", "onnx", "skops", "test", "lint"} <= set(extras)
+    assert {"plot", "progress", "onnx", "skops", "dask", "test", "lint"} <= set(extras)
 
 
 def test_types_are_installed():
@@ -42,7 +42,8 @@ def test_no_sources_are_installed():
 
 
 @pytest.mark.parametrize(
-    "optional", ["matplotlib", "rich", "onnx", "skl2onnx", "skops"]
+    "optional",
+    ["matplotlib", "rich", "onnx", "skl2onnx", "skops", "dask", "distributed"],
 )
 def test_import_needs_no_optional_dependency(optional, tmp_path):
     # Hidden rather than looked for: scikit-learn itself imports rich where it can.

@@ -535,6 +535,10 @@ class ResidualSums:
     ) -> None:
         """Add rows: x (n, p) as in accumulate_gram, y (n, k), coef (k, p)."""
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many features and targets."""
+
     def merge(self, other: ResidualSums) -> None:
         """Add the sums over other rows."""
 

@@ -2,6 +2,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 
 #include <algorithm>
@@ -11,6 +12,8 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "descent.hpp"
 #include "gram.hpp"
@@ -129,6 +132,10 @@ class ResidualSums {
                                out.data() + t * n_features_);
     }
     return to_numpy(out, {sums_.size(), n_features_});
+  }
+
+  std::pair<std::size_t, std::size_t> shape() const {
+    return {n_features_, sums_.size()};
   }
 
   void merge(const ResidualSums& other) {
@@ -346,6 +353,7 @@ void bind_linear_model(nb::module_& m) {
       .def(nb::init<std::size_t, std::size_t>(), "n_features"_a, "n_targets"_a)
       .def("add", &ResidualSums::add, "x"_a, "y"_a, "weight"_a.none(), "coef"_a,
            "intercept"_a, "n_threads"_a)
+      .def_prop_ro("shape", &ResidualSums::shape)
       .def("merge", &ResidualSums::merge, "other"_a)
       .def("__getstate__", &ResidualSums::state)
       .def("__setstate__", &ResidualSums::construct_from_state)

@@ -46,6 +46,8 @@ class Scaling(ABC):
     # Whether the centre is the mean: then the mean of y is the best intercept for any
     # coefficients, and descent on the very rows measured need not move it.
     is_centered = False
+    # Whether the moments of the rows do not tell all of it.
+    reads_rows = False
 
     @classmethod
     @abstractmethod
@@ -116,6 +118,8 @@ class MinMaxScaling(Scaling):
     low: np.ndarray  # (p,)
     high: np.ndarray  # (p,)
 
+    reads_rows = True
+
     @classmethod
     def measure(cls, X, weight, sums) -> Self:
         return cls(_dense_row(X.min(axis=0)), _dense_row(X.max(axis=0)))
@@ -139,7 +143,7 @@ class NoScaling(Scaling):
 
     @classmethod
     def measure(cls, X, weight, sums) -> Self:
-        return cls(X.shape[1])
+        return cls(X.shape[1] if sums is None else sums.n_features)
 
     def merge(self, other) -> Self:
         return self

@@ -91,10 +91,25 @@ def pose(
     )
     if sums is None:
         return _data_problem(X, Y, weight, places, penalty), scaling
-    return gram_problem(sums, places, penalty), scaling
+    return _gram_problem(sums, places, penalty), scaling
 
 
-def gram_problem(sums: Moments, places: Coordinates, penalty: Penalty) -> Problem:
+def pose_moments(
+    sums: Moments, scaling: Scaling, *, fit_intercept, penalty: Penalty
+) -> Problem:
+    """The problem of rows behind moments, and the scaling measured on them."""
+    y_center = sums.y_mean if fit_intercept else np.zeros(len(sums.yy))
+    places = coordinates(
+        scaling,
+        y_center,
+        fit_intercept=fit_intercept,
+        measured_here=True,
+        keep_zeros=False,
+    )
+    return _gram_problem(sums, places, penalty)
+
+
+def _gram_problem(sums: Moments, places: Coordinates, penalty: Penalty) -> Problem:
     """The problem on the Gram matrix: a step costs the same for any number of rows."""
     scale = places.scale
     offset = (sums.x_mean - places.center) / scale

@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from .._callbacks import CallbackSupportMixin, FitTasks
+from .._dask_collections import refuse_dask_collections
 from .._diagnosis import DescentRecord, RecordsTraining
 from .._documentation import DocumentationLinkMixin
 from .._finite import as_numbers, finite_predictions
@@ -454,6 +455,7 @@ class GDLinearRegression(
             Predictions, in the units of the targets.
         """
         check_is_fitted(self)
+        refuse_dask_collections(self, X=X)
         X = validate_data(
             self, X, accept_sparse=["csr", "csc", "coo"], reset=False, dtype=_DTYPES
         )
@@ -478,6 +480,7 @@ class GDLinearRegression(
 
     def _validate(self, X, y, sample_weight, *, reset):
         """X (n, p), y and weight (n,) or None, checked."""
+        refuse_dask_collections(self, X=X, y=y, sample_weight=sample_weight)
         refuse_huge_numbers(self)
         if self.solver == "normal" and self.alpha > 0.0 and self.l1_ratio > 0.0:
             raise ValueError(

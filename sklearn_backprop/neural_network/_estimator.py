@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
 )
 
 from .._callbacks import CallbackSupportMixin, FitTasks
+from .._dask_collections import refuse_dask_collections
 from .._diagnosis import prediction_spread
 from .._documentation import DocumentationLinkMixin
 from .._finite import finite_predictions
@@ -228,6 +229,7 @@ class NetworkEstimator(
 
     def _read(self, X, y, goes_on: bool):
         """X (n, p) and y, checked; X stays where it is if its dtype and order do."""
+        refuse_dask_collections(self, X=X, y=y)
         dtype: Any = FLOATS
         if goes_on and hasattr(self, "_training"):
             dtype = self._training.network.dtype
@@ -247,6 +249,7 @@ class NetworkEstimator(
 
     def _read_rows(self, X, *, dtype):
         """X (n, p) of rows to predict, checked."""
+        refuse_dask_collections(self, X=X)
         X = validate_data(
             self,
             X,

@@ -1,0 +1,13 @@
+"""Estimators on Dask collections: tables in parts, on one machine or many.
+
+They need the extra "dask".
+"""
+
+from .._optional import require
+
+require("dask", "sklearn_backprop.dask")
+require("distributed", "sklearn_backprop.dask")
+
+from ._linear import DaskGDLinearRegression  # noqa: E402
+
+__all__ = ["DaskGDLinearRegression"]
