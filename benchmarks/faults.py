@@ -15,7 +15,6 @@ Anything else is printed with the seed that brings it back, and the exit status 
 """
 
 import argparse
-import ctypes
 import os
 import resource
 import select
@@ -27,6 +26,7 @@ from collections import Counter
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from sklearn_backprop import (
     BackpropMLPClassifier,
@@ -225,14 +225,20 @@ def work(model, X):
     return "fine" if np.isfinite(predicted).all() else "BAD: not finite"
 
 
+# How glibc gives back what is freed, and no thread's arena holds 64 MiB in reserve: a
+# limit would find work that needs no more.
+KEEPS_NO_FREED_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_TRIM_THRESHOLD_": "0",
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+}
+
+
 def keep_no_freed_memory():
-    """Have glibc give back what is freed, or a limit finds work that needs no more."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8
-        libc.mallopt(m_trim_threshold, 0)
-        libc.mallopt(m_mmap_threshold, 2**16)
-        libc.mallopt(m_arena_max, 1)  # a thread's arena holds 64 MiB in reserve
+    """Begin anew with those settings, which glibc reads before Python runs."""
+    if not KEEPS_NO_FREED_MEMORY.items() <= os.environ.items():
+        os.environ.update(KEEPS_NO_FREED_MEMORY)
+        os.execv(sys.executable, [sys.executable, *sys.argv])
 
 
 def limit_memory(extra):
@@ -268,7 +274,9 @@ def run_fault(seed):
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             if fault == "memory" and sys.platform == "linux":
-                use_threads()  # BLAS ends a process that has no room for its buffers
+                use_threads()
+                # OpenBLAS ends a process that has no room for its buffers or threads.
+                threadpool_limits(1, user_api="blas")
                 limit_memory(extra)
             os.write(go, b"1")
             answer = work(model, X)
@@ -311,8 +319,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    outcomes, bad = Counter(), 0
     keep_no_freed_memory()
+    outcomes, bad = Counter(), 0
     use_threads()
     first = arguments.seed
     cases = [(run_case, seed) for seed in range(first, first + arguments.cases)]
