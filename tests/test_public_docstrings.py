@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.externals._numpydoc.docscrape import NumpyDocString
 
 import sklearn_backprop
+
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
@@ -53,7 +54,7 @@ def own_methods(of):
             yield name, member
 
 
-def arrays_without_shapes(docstring: NumpyDocString) -> list[str]:
+def arrays_without_shapes(docstring) -> list[str]:
     entries = [
         entry
         for section in ("Parameters", "Attributes", "Returns")
@@ -71,7 +72,9 @@ def arrays_without_shapes(docstring: NumpyDocString) -> list[str]:
     ]
 
 
-def parsed(of) -> NumpyDocString:
+def parsed(of):
+    from sklearn.externals._numpydoc.docscrape import NumpyDocString  # 1.7 has none
+
     return NumpyDocString(inspect.getdoc(of) or "")
 
 

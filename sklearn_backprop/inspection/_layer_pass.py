@@ -92,8 +92,8 @@ class LayerPass:
     >>> hidden, output = backpropagate(net, X[:10], y[:10]).layers
     >>> hidden.name, hidden.W.shape, hidden.dJ_dz.shape
     ('hidden 1', (4, 4), (10, 4))
-    >>> abs(output.dJ_db - output.dJ_dz.sum(axis=0)).max() < 1e-12
-    np.True_
+    >>> bool(abs(output.dJ_db - output.dJ_dz.sum(axis=0)).max() < 1e-12)
+    True
     """
 
     name: str
