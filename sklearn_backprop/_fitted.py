@@ -84,5 +84,5 @@ def _check_outputs(estimator, n_given: int, n_fitted: int) -> None:
 
 
 def plain_engine(network: Network, dtype):
-    """Make an engine whose layers do one thing each: none adds another's biases."""
-    return network.make_engine(dtype, fuse=False)
+    """Make an engine whose layers do one thing each, and that has every gradient."""
+    return network.make_engine(dtype, fuse=False, has_frozen=False)

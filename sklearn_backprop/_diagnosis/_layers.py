@@ -4,7 +4,7 @@ Legend: `records` are those of epochs, their columns the recorded arrays from in
 output; `params` are the estimator's. Each function returns a `Finding` or None.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -40,11 +40,13 @@ BLOCKED_SHARE = 0.95  # a layer of so many dead units is itself why nothing arri
 
 
 def symmetric_start(
-    weights: Mapping[str, np.ndarray], params: Params
+    weights: Mapping[str, np.ndarray], params: Params, frozen: Collection[str] = ()
 ) -> Finding | None:
     """Find arrays, by name and from input to output, whose units are all equal."""
     *hidden, _ = weights.items()
-    same = np.array([_has_equal_units(W) for _, W in hidden], dtype=bool)
+    same = np.array(
+        [name not in frozen and _has_equal_units(W) for name, W in hidden], dtype=bool
+    )
     if not same.any():
         return None
     layers = true_places(same)
@@ -85,7 +87,9 @@ def vanishing_gradients(
     if not vanished[-1, 0]:
         return None
     first, last = norms[-1, 0], norms[-1, -1]
-    layers = true_places(vanished[-1])
+    layers = records.places(vanished[-1])
+    course = vanished[:, 0] & ~np.isnan(norms[:, 0])  # it was frozen there
+    course[-1] = True
     saturating = bool({"tanh", "logistic", "sigmoid"} & set(activation_names(params)))
     return Finding(
         "vanishing_gradients",
@@ -100,7 +104,7 @@ def vanishing_gradients(
             "fewer layers",
         ),
         layers,
-        true_epochs(vanished[:, 0]),
+        true_epochs(course),
         records.names_of(layers),
     )
 
@@ -111,7 +115,11 @@ def activation_names(params: Params) -> list[str]:
 
 
 def dead_units(
-    records: Records, params: Params, *, bound: float = DEAD_SHARE
+    records: Records,
+    params: Params,
+    frozen: Collection[str] = (),
+    *,
+    bound: float = DEAD_SHARE,
 ) -> Finding | None:
     """Find layers whose units are silent for every row."""
     found = _crowded(records, "dead_fraction", bound)
@@ -123,7 +131,8 @@ def dead_units(
         "dead_units",
         f"{share:.0%} of the units behind {records.names[layers[0]]} are dead, silent "
         "for every row",
-        either(
+        _thaw(records.names[layers[0]], frozen)
+        or either(
             # Long steps kill; narrow and deep networks are born dead (Lu et al., 2020).
             (was_long, lower_rate(params)),
             ("relu" in activation_names(params), "activation='leaky_relu'"),
@@ -137,7 +146,19 @@ def dead_units(
     )
 
 
-def saturated_units(records: Records, params: Params) -> Finding | None:
+def _thaw(name: str, frozen: Collection[str]) -> str:
+    """Say how what ails a frozen array is cured; nothing where it learns."""
+    if name not in frozen:
+        return ""
+    return either(
+        f"a factor above 0 in layer_rates for {name}, which are frozen",
+        "a pretrained network of rows like these, in the same units",
+    )
+
+
+def saturated_units(
+    records: Records, params: Params, frozen: Collection[str] = ()
+) -> Finding | None:
     """Find layers whose activations lie in the flat part."""
     found = _crowded(records, "saturated_fraction", SATURATED_SHARE)
     if found is None:
@@ -147,7 +168,8 @@ def saturated_units(records: Records, params: Params) -> Finding | None:
         "saturated_units",
         f"{share:.0%} of the activations behind {records.names[layers[0]]} are "
         "saturated",
-        either(
+        _thaw(records.names[layers[0]], frozen)
+        or either(
             (params["init_scale"] > 1, "init_scale=1.0"),
             "StandardScaler before the network",
             (params["normalization"] is None, "normalization='layer'"),

@@ -72,20 +72,23 @@ def diagnose_network(record: NetworkRecord) -> list[Finding]:
 
 
 def _ailments(record: NetworkRecord, records: Records) -> Iterable[Finding | None]:
-    loss, params = record.loss, record.params
-    yield symmetric_start(record.weights, params)
-    yield feature_scales(record.feature_scale, "StandardScaler before the network")
-    yield saturated_units(records, params)
-    yield exploding_gradients(records, loss, params, unit=_unit_of_error(record))
-    yield large_step(loss, shorter_steps(params), records=records)
+    loss, params, frozen = record.loss, record.params, record.frozen
+    learning = records.without(frozen)
+    yield symmetric_start(record.weights, params, frozen)
+    if record.names[0] not in frozen:
+        yield feature_scales(record.feature_scale, "StandardScaler before the network")
+    yield saturated_units(records, params, frozen)
+    yield exploding_gradients(learning, loss, params, unit=_unit_of_error(record))
+    yield large_step(loss, shorter_steps(params), records=learning)
     vanishing = vanishing_gradients(
-        records, params, at_chance=is_at_chance_level(record.prediction_spread)
+        learning, params, at_chance=is_at_chance_level(record.prediction_spread)
     )
     # Where no gradient arrives, units are dead because nothing moves them, too.
-    yield dead_units(records, params, bound=BLOCKED_SHARE if vanishing else DEAD_SHARE)
+    bound = BLOCKED_SHARE if vanishing else DEAD_SHARE
+    yield dead_units(records, params, frozen, bound=bound)
     yield vanishing
-    yield clipping(records, params)
-    yield _late_fall(record, records)
+    yield clipping(learning, params)
+    yield _late_fall(record, learning)
     yield _rise_of_validation_loss(record)
 
 

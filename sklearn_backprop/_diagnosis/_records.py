@@ -1,6 +1,6 @@
 """Records of a training, an epoch each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -14,12 +14,32 @@ _REDUCTIONS = {"dead_fraction": np.min, "gradient_norm_max": np.max}
 class Records(dict[str, np.ndarray]):
     """Measures by name, (n_epochs, n_arrays) or (n_epochs,), and names of the arrays.
 
-    Empty where nothing was recorded.
+    Empty where nothing was recorded. `columns` are the arrays' in the whole history.
     """
 
-    def __init__(self, measures: Mapping[str, np.ndarray], names: Iterable[str] = ()):
+    def __init__(
+        self,
+        measures: Mapping[str, np.ndarray],
+        names: Iterable[str] = (),
+        columns: Iterable[int] | None = None,
+    ):
         super().__init__(measures)
         self.names = tuple(names)
+        self.columns = tuple(range(len(self.names)) if columns is None else columns)
+
+    def without(self, names: Collection[str]) -> "Records":
+        """Leave some arrays out."""
+        left = [i for i, name in enumerate(self.names) if name not in names]
+        measures = {n: m[:, left] if m.ndim > 1 else m for n, m in self.items()}
+        return Records(
+            measures,
+            [self.names[i] for i in left],
+            [self.columns[i] for i in left],
+        )
+
+    def places(self, mask: np.ndarray) -> tuple[int, ...]:
+        """Give the columns, in the whole history, of arrays where mask is true."""
+        return tuple(self.columns[i] for i in np.flatnonzero(mask))
 
     @property
     def have_hidden_layers(self) -> bool:
@@ -28,7 +48,8 @@ class Records(dict[str, np.ndarray]):
 
     def names_of(self, columns: Sequence[int]) -> tuple[str, ...]:
         """Give the names of some columns."""
-        return tuple(self.names[column] for column in columns)
+        names = dict(zip(self.columns, self.names, strict=True))
+        return tuple(names[column] for column in columns)
 
 
 def by_epoch(

@@ -6,7 +6,7 @@ are the estimator's. Each function returns a `Finding` or None.
 
 import numpy as np
 
-from ._finding import Finding, Params, either, lower_rate, true_epochs, true_places
+from ._finding import Finding, Params, either, lower_rate, true_epochs
 from ._records import Records
 
 __all__ = [
@@ -72,7 +72,7 @@ def exploding_gradients(
         return None
     first, last = true_epochs(exploded)
     largest = records["gradient_norm"][first - 1]
-    layers = true_places(~(largest < 0.5 * np.max(largest)))
+    layers = records.places(~(largest < 0.5 * np.max(largest)))
     was_long = largest_update(records) > LARGE_UPDATE
     return Finding(
         "exploding_gradients",

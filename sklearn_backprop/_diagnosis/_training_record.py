@@ -1,7 +1,7 @@
 """What an estimator declares of its training, for displays and diagnosis to read."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -47,6 +47,7 @@ class NetworkRecord(TrainingRecord):
     history: Mapping[str, np.ndarray]
     names: Sequence[str]
     weights: Mapping[str, np.ndarray]  # those arrays by name
+    frozen: Collection[str] = ()  # names of those that did not learn
     prediction_spread: float | None = None
     # Of targets that are numbers, else None.
     prediction_error: float | None = None

@@ -103,13 +103,17 @@ class DenseLayer(TypedDict):
     row_by_row: NotRequired[int]
 
 class BatchNormLayer(TypedDict):
-    """Statistics over the rows; running[running:] holds width means, then variances."""
+    """Statistics over the rows; running[running:] holds width means, then variances.
+
+    With "frozen", training reads those and leaves them as they are.
+    """
 
     kind: Literal["batch_norm"]
     width: int
     gamma: int
     beta: int
     running: int
+    frozen: NotRequired[int]
 
 class LayerNormLayer(TypedDict):
     """Statistics over the width of each row."""
@@ -370,6 +374,7 @@ class _Network(Generic[_T]):
         Y: _Array[_T],
         sample_weight: _Array[_T] | None = None,
         *,
+        running: _Array[_T] | None = None,
         constants: _Array[_T] | None = None,
         alpha: float = 0.0,
         total_weight: float | None = None,
@@ -379,7 +384,8 @@ class _Network(Generic[_T]):
     ) -> tuple[float, _Array[_T]]:
         """Objective on all rows as one mini-batch, and its gradient in theta.
 
-        Batch normalisation uses the statistics of these rows and keeps no running ones.
+        Batch normalisation uses the statistics of these rows and keeps no running ones;
+        frozen, it reads ``running``. The gradient of frozen arrays is zero.
         Without ``seed`` dropout is off; with it the masks are those of that step of
         ``train_epoch``. ``total_weight`` defaults to the weight of these rows.
         """
@@ -391,6 +397,7 @@ class _Network(Generic[_T]):
         Y: _Array[_T],
         sample_weight: _Array[_T] | None = None,
         *,
+        running: _Array[_T] | None = None,
         constants: _Array[_T] | None = None,
         alpha: float = 0.0,
         total_weight: float | None = None,

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -25,7 +26,7 @@ struct Weighing {
 struct GradientMeasures {
   double objective = 0;
   double squares = 0;                  // of the whole gradient, frozen arrays left out
-  std::vector<double> column_squares;  // of each recorded array
+  std::vector<double> column_squares;  // of each recorded array, NaN of a frozen one
 
   bool is_finite() const { return std::isfinite(objective + squares); }
 };
@@ -167,17 +168,31 @@ class TeamGradient {
     std::fill(own.column_squares.begin(), own.column_squares.end(), 0.0);
     network_->table().for_each_in(
         begin, end, [&](const Parameter& row, Index from, Index to) {
-          T* gradient = pass.gradient + from;
           const double penalty = weighing.penalty * row.penalty;
           if (penalty != 0) {
             own.penalised_squares +=
                 row.penalty * sum_of_squares(pass.theta + from, to - from);
-            add_to(pass.gradient, pass.theta, from, to, T(penalty));
           }
-          const double squares = sum_of_squares<T>(gradient, to - from);
-          if (!row.is_frozen()) own.squares += squares;
+          const double squares = row.is_frozen()
+                                     ? freeze(pass.gradient, from, to)
+                                     : finish(pass, from, to, T(penalty), own);
           if (row.column >= 0) own.column_squares[size_of(row.column)] += squares;
         });
+  }
+
+  // Adds the penalty's share; returns the sum of squares on [begin, end).
+  static double finish(const Pass<T>& pass, Index begin, Index end, T penalty,
+                       Own& own) {
+    if (penalty != T(0)) add_to(pass.gradient, pass.theta, begin, end, penalty);
+    const double squares = sum_of_squares<T>(pass.gradient + begin, end - begin);
+    own.squares += squares;
+    return squares;
+  }
+
+  // Nothing moves what is frozen; the norm of a gradient that nobody reckoned is NaN.
+  static double freeze(T* gradient, Index begin, Index end) {
+    std::fill(gradient + begin, gradient + end, T(0));
+    return std::numeric_limits<double>::quiet_NaN();
   }
 
   // sum += factor * x on [begin, end)

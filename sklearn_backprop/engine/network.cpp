@@ -212,6 +212,8 @@ template <typename T>
 using Weights = std::optional<Array<const T, 1>>;
 template <typename T>
 using Constants = std::optional<Array<const T, 1>>;
+template <typename T>
+using Running = std::optional<Array<const T, 1>>;
 
 template <typename T>
 Data<T> data_of(const Network<T>& network, const InputMatrix<T>& X,
@@ -235,6 +237,15 @@ const T* constants_of(const Network<T>& network, const Constants<T>& constants) 
   require_size("constants", constants.has_value() ? constants->size() : 0,
                network.n_constants());
   return constants.has_value() ? constants->data() : nullptr;
+}
+
+// Statistics that frozen layers read; null where there are none.
+template <typename T>
+const T* running_of(const Network<T>& network, const Running<T>& running) {
+  if (!network.reads_running_in_training()) return nullptr;
+  require_size("running", running.has_value() ? running->size() : 0,
+               network.n_running());
+  return running->data();
 }
 
 template <typename T>
@@ -421,11 +432,9 @@ struct ObjectiveSettings {
 };
 
 template <typename T>
-Pass<T> objective_pass(const T* theta, const T* constants,
+Pass<T> objective_pass(const T* theta, const T* running, const T* constants,
                        const ObjectiveSettings& settings, T* gradient) {
-  Pass<T> pass;
-  pass.theta = theta;
-  pass.constants = constants;
+  Pass<T> pass = prediction_pass(theta, running, constants);
   pass.gradient = gradient;
   pass.is_training = true;
   pass.drops_units = settings.seed.has_value();
@@ -442,10 +451,11 @@ Weighing weighing_of(const ObjectiveSettings& settings, double weight, Index n_r
 template <typename T>
 std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
     const Network<T>& network, const Array<const T, 1>& theta, nb::handle X,
-    const Array<const T, 2>& Y, const Weights<T>& weight, const Constants<T>& constants,
-    double alpha, std::optional<double> total_weight, std::optional<std::uint64_t> seed,
-    std::uint64_t step, int n_threads) {
+    const Array<const T, 2>& Y, const Weights<T>& weight, const Running<T>& running,
+    const Constants<T>& constants, double alpha, std::optional<double> total_weight,
+    std::optional<std::uint64_t> seed, std::uint64_t step, int n_threads) {
   require_size("theta", theta.size(), network.n_parameters());
+  const T* statistics = running_of(network, running);
   const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
   const Data<T> data = data_of(network, input, Y, weight);
@@ -455,7 +465,8 @@ std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
   {
     const nb::gil_scoped_release release;
     const Selection rows{nullptr, 0, input.rows()};
-    const Pass<T> pass = objective_pass(theta.data(), fixed, settings, gradient.data());
+    const Pass<T> pass =
+        objective_pass(theta.data(), statistics, fixed, settings, gradient.data());
     const Weighing weighing = weighing_of(settings, weight_of(data, rows), rows.count);
     const int size = team_size_for(network, rows.count, n_threads);
     TeamGradient<T> team_gradient(network, rows.count, size);
@@ -478,10 +489,11 @@ nb::object to_array(const typename TraceProbe<T>::Copy& copy) {
 template <typename T>
 nb::dict trace(const Network<T>& network, const Array<const T, 1>& theta, nb::handle X,
                const Array<const T, 2>& Y, const Weights<T>& weight,
-               const Constants<T>& constants, double alpha,
+               const Running<T>& running, const Constants<T>& constants, double alpha,
                std::optional<double> total_weight, std::optional<std::uint64_t> seed,
                std::uint64_t step) {
   require_size("theta", theta.size(), network.n_parameters());
+  const T* statistics = running_of(network, running);
   const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
   const Data<T> data = data_of(network, input, Y, weight);
@@ -489,7 +501,8 @@ nb::dict trace(const Network<T>& network, const Array<const T, 1>& theta, nb::ha
   const ObjectiveSettings settings{alpha, total_weight, seed, step};
   std::vector<T> gradient(theta.size());
   std::vector<T> of_inputs(static_cast<std::size_t>(rows.count * network.n_inputs()));
-  Pass<T> pass = objective_pass(theta.data(), fixed, settings, gradient.data());
+  Pass<T> pass =
+      objective_pass(theta.data(), statistics, fixed, settings, gradient.data());
   pass.input_gradient = of_inputs.data();
   TraceProbe<T> probe;
   auto nothing = [] {};
@@ -737,13 +750,14 @@ void bind_network_of(nb::module_& m, const std::string& dtype) {
            "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
       .def("value_and_gradient", &value_and_gradient<T>, "theta"_a.noconvert(), "X"_a,
            "Y"_a.noconvert(), "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),
-           "constants"_a.noconvert() = nb::none(), "alpha"_a = 0.0,
-           "total_weight"_a = nb::none(), "seed"_a = nb::none(), "step"_a = 0,
-           "n_threads"_a = 1)
+           "running"_a.noconvert() = nb::none(), "constants"_a.noconvert() = nb::none(),
+           "alpha"_a = 0.0, "total_weight"_a = nb::none(), "seed"_a = nb::none(),
+           "step"_a = 0, "n_threads"_a = 1)
       .def("trace", &trace<T>, "theta"_a.noconvert(), "X"_a, "Y"_a.noconvert(),
            "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),
-           "constants"_a.noconvert() = nb::none(), "alpha"_a = 0.0,
-           "total_weight"_a = nb::none(), "seed"_a = nb::none(), "step"_a = 0)
+           "running"_a.noconvert() = nb::none(), "constants"_a.noconvert() = nb::none(),
+           "alpha"_a = 0.0, "total_weight"_a = nb::none(), "seed"_a = nb::none(),
+           "step"_a = 0)
       .def("trainer", &make_trainer<T>, "optimizer"_a, nb::kw_only(),
            "momentum"_a = usual.momentum, "nesterov"_a = usual.nesterov,
            "beta_1"_a = usual.beta_1, "beta_2"_a = usual.beta_2,

@@ -75,6 +75,9 @@ class Network {
   Index n_columns() const { return table_.n_columns(); }
   Index n_running() const { return builder_.n_running(); }
   Index n_constants() const { return builder_.n_constants(); }
+  bool reads_running_in_training() const {
+    return builder_.reads_running_in_training();
+  }
   bool couples_rows() const { return chain_.couples_rows(); }
   // About how many multiply-adds a row takes forward.
   double products_per_row() const {

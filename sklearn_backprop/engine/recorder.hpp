@@ -55,7 +55,7 @@ class Recorder {
     for (std::size_t c = 0; c < n_columns_; ++c) {
       const double squares = gradient.column_squares[c];
       squares_[c] += squares;
-      most_squares_[c] = std::max(most_squares_[c], squares);
+      if (!(squares <= most_squares_[c])) most_squares_[c] = squares;  // NaN stays
       ratio_[c] += update_ratio[c];
     }
     global_squares_ += gradient.squares;

@@ -163,7 +163,7 @@ class Trainer {
     Pass<T> pass;
     pass.theta = theta;
     pass.constants = constants;
-    pass.new_running = running;
+    pass.running = pass.new_running = running;
     pass.gradient = gradient_.data();
     pass.is_training = pass.drops_units = true;
     pass.seed = seed;

@@ -22,7 +22,14 @@ def pass_through_network(estimator, X, y, sample_weight) -> Backpropagation:
     engine = plain_engine(network, network.dtype)
     alpha = float(estimator.alpha) / rows.weight_unit
     with single_threaded_blas:
-        trace = engine.trace(network.theta, rows.X, rows.Y, rows.weight, alpha=alpha)
+        trace = engine.trace(
+            network.theta,
+            rows.X,
+            rows.Y,
+            rows.weight,
+            running=network.running,
+            alpha=alpha,
+        )
     raw = trace["layers"][-1]["output"]
     return Backpropagation(
         J=trace["value"],
@@ -49,7 +56,7 @@ def _objective(network, rows, alpha: float) -> Objective:
     weight = None if rows.weight is None else rows.weight.astype(np.float64)
 
     def value(theta, X):
-        options = {"alpha": alpha, "n_threads": n_threads}
+        options = {"running": running, "alpha": alpha, "n_threads": n_threads}
         return engine.value_and_gradient(theta, X, Y, weight, **options)[0]
 
     places = {
@@ -58,6 +65,7 @@ def _objective(network, rows, alpha: float) -> Objective:
         for row in group
     }
     n_threads = allowed_threads()
+    running = network.running.astype(np.float64)
     theta, X = network.theta.astype(np.float64), rows.X.astype(np.float64)
     return Objective(value, theta, X, places)
 

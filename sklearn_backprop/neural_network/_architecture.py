@@ -8,7 +8,7 @@ are there once for each, (n_members, ...). Layers name arrays by rows of the tab
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -159,6 +159,32 @@ class Architecture:
         self.constants.append(values)
         return start
 
+    def set_rates(self, rates: Sequence[float] | None) -> None:
+        """Give each layer, from input to output, a factor of the learning rate."""
+        if rates is None:
+            return
+        name_of = {row.layer: row.layer_name for row in self.parameters}
+        layers = sorted(name_of)
+        if len(rates) != len(layers):
+            names = _enumeration([name_of[layer] for layer in layers])
+            raise ValueError(
+                f"layer_rates has {len(rates)} factors, but this network has "
+                f"{len(layers)} layers: {names}. Pass one for each, from input to "
+                "output."
+            )
+        of_layer = dict(zip(layers, rates, strict=True))
+        self.parameters = [
+            replace(row, rate=of_layer[row.layer]) for row in self.parameters
+        ]
+        for layer in _flatten(self.layers):
+            if layer["kind"] == "batch_norm" and of_layer[layer["layer"]] == 0:
+                layer["frozen"] = True
+
+    def rates(self) -> np.ndarray:
+        """Give the factor of the learning rate of each element of theta, (n_theta,)."""
+        sizes = [row.size for row in self.parameters]
+        return np.repeat([row.rate for row in self.parameters], sizes)
+
     @property
     def table(self) -> list[dict[str, Any]]:
         """Give the table of parameters as the engine reads it."""
@@ -176,6 +202,11 @@ class Architecture:
     def recorded_names(self) -> list[str]:
         """Names of the arrays that histories have a column for, in their order."""
         return [row.name for row in self.parameters if row.is_recorded]
+
+    @property
+    def frozen_names(self) -> list[str]:
+        """Names of the arrays that do not learn."""
+        return [row.name for row in self.parameters if row.rate == 0]
 
     def recorded(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Show the recorded arrays of a vector as long as theta, by name."""
@@ -222,6 +253,13 @@ def _flatten(layers: Sequence[Layer]):
     for layer in layers:
         yield layer
         yield from _flatten(layer.get("layers", ()))
+
+
+def _enumeration(names: Sequence[str]) -> str:
+    """Name all, or the ends of a long list."""
+    if len(names) > 6:
+        names = [*names[:2], "...", *names[-2:]]
+    return ", ".join(names)
 
 
 def refuse_another_shape(there: Architecture, wanted: Architecture) -> None:

@@ -2,6 +2,7 @@
 
 from .._documentation import shows_inherited_text
 from ._classification import NetworkClassifier
+from ._fine_tuning import FineTuning
 from ._hidden_layers import HiddenLayers
 from ._training_parameters import TrainingParameters
 
@@ -9,7 +10,7 @@ __all__ = ["BackpropMLPClassifier"]
 
 
 @shows_inherited_text
-class BackpropMLPClassifier(HiddenLayers, NetworkClassifier):
+class BackpropMLPClassifier(HiddenLayers, FineTuning, NetworkClassifier):
     """Multilayer perceptron classifier, trained by backpropagation.
 
     A drop-in for scikit-learn's MLPClassifier on a compiled engine, with modern
@@ -37,6 +38,7 @@ class BackpropMLPClassifier(HiddenLayers, NetworkClassifier):
 
     _parameter_constraints: dict = {
         **HiddenLayers._parameter_constraints,
+        **FineTuning._parameter_constraints,
         **NetworkClassifier._parameter_constraints,
         **TrainingParameters._parameter_constraints,
     }
@@ -56,6 +58,8 @@ class BackpropMLPClassifier(HiddenLayers, NetworkClassifier):
         embedded_features=None,
         n_members=1,
         member_weights="mini",
+        pretrained=None,
+        layer_rates=None,
         loss="log_loss",
         class_weight=None,
         solver="adam",

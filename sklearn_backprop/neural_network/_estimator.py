@@ -28,6 +28,7 @@ from ._architecture import Architecture, refuse_another_shape
 from ._coding import Coder
 from ._epochs import NetworkEpochs
 from ._examples import Examples, Validation, counting_rows, read_weights
+from ._fine_tuning import copy_start, refuse_another_start
 from ._fitted_network import FittedNetwork
 from ._incompatible import refuse_incompatible
 from ._initializers import draw_parameters
@@ -106,6 +107,14 @@ class NetworkEstimator(
     @abstractmethod
     def _weigh(self, Y, sample_weight) -> np.ndarray | None:
         """Weights (n,) of encoded rows Y (n, K)."""
+
+    def _rates(self) -> list[float] | None:
+        """Factors of the learning rate of each layer; None where all are 1."""
+        return None
+
+    def _pretrained_network(self) -> Network | None:
+        """The network whose numbers a fit starts with, if any."""
+        return None
 
     def _loss_parameter(self) -> float:
         """The parameter of the loss, where it has one."""
@@ -333,15 +342,32 @@ class NetworkEstimator(
             seed = _draw_seed(rng)
             if self._holds_out(given):
                 training, _ = self._hold_out(examples, seed)
-        inputs = self._survey(training)
+        source = self._pretrained_network()
+        inputs = self._known_inputs(source, examples) or self._survey(training)
         if self._learns_of_inputs():
             refuse_missing(examples.X, inputs)
-        architecture = self._lay_out(inputs, examples.Y.shape[1])
+        architecture = self._make_architecture(inputs, examples.Y.shape[1])
+        refuse_another_start(source, architecture)
         theta = draw_parameters(
             architecture, self.init, self.init_scale, rng, examples.X.dtype
         )
         self._begin_training(architecture, theta, rng, seed)
+        if source is not None:
+            copy_start(source, self._training.network)
         self._show_views()
+
+    @staticmethod
+    def _known_inputs(source: Network | None, examples: Examples) -> Inputs | None:
+        """What a network knows of as many columns as X has."""
+        inputs = None if source is None else source.architecture.inputs
+        fits = inputs is not None and inputs.n_columns == examples.X.shape[1]
+        return inputs if fits else None
+
+    def _make_architecture(self, inputs: Inputs, n_outputs: int) -> Architecture:
+        """The layers, with their rates."""
+        architecture = self._lay_out(inputs, n_outputs)
+        architecture.set_rates(self._rates())
+        return architecture
 
     def _begin_training(
         self, architecture: Architecture, theta, rng, seed: int | None = None
@@ -368,10 +394,9 @@ class NetworkEstimator(
     def _resume(self, examples: Examples) -> None:
         """Go on with the weights that are there, also if they were put in by hand."""
         X = examples.X
-        inputs = None
-        if hasattr(self, "_training"):
-            inputs = self._training.network.architecture.inputs
-        wanted = self._lay_out(inputs or self._survey(examples), examples.Y.shape[1])
+        known = self._training.network if hasattr(self, "_training") else None
+        inputs = self._known_inputs(known, examples) or self._survey(examples)
+        wanted = self._make_architecture(inputs, examples.Y.shape[1])
         if not hasattr(self, "_training"):
             theta = np.zeros(wanted.n_theta, dtype=X.dtype)
             self._begin_training(wanted, theta, check_random_state(self.random_state))

@@ -44,8 +44,9 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
         What the gradients did, one row per record and one column per recorded array,
         the weight matrices, also of an embedding: "gradient_norm", "gradient_norm_max"
         (before clipping), "update_ratio", "dead_fraction", "saturated_fraction"; one
-        value per record: "clipped_fraction", "global_norm". "lbfgs" has a row per
-        iteration, with the gradient at its end; units are not counted there (NaN).
+        value per record: "clipped_fraction", "global_norm". Of frozen arrays no
+        gradient is computed, so that its norm is NaN. "lbfgs" has a row per iteration,
+        with the gradient at its end; units are not counted there (NaN).
     gradient_history_names_ : list of str
         Names of the recorded arrays, such as "hidden 1 weights": the columns of
         `gradient_history_`.
@@ -120,6 +121,7 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
             history=self.gradient_history_,
             names=self.gradient_history_names_,
             weights=network.architecture.recorded(network.theta),
+            frozen=network.architecture.frozen_names,
             prediction_spread=self.prediction_spread_,
             **of_targets,
         )

@@ -20,10 +20,17 @@ def refuse_incompatible(
         _refuse_light(params, float(np.sum(weight)))
     if params.solver == "lbfgs":
         _refuse_for_lbfgs(params, validation_given)
-    if params.normalization == "batch":
+    if _normalizes_batches(params):
         _refuse_for_batch_norm(params, n_samples)
     if params.n_members > 1:
         _refuse_for_members(params)
+
+
+def _normalizes_batches(params) -> bool:
+    """Whether statistics are those of rows, as they are unless frozen."""
+    rates = params._rates()
+    is_frozen = rates is not None and not any(rates[:-1])
+    return params.normalization == "batch" and not is_frozen
 
 
 def _refuse_outside(dtype, name, value) -> None:
@@ -59,7 +66,7 @@ def _refuse_for_lbfgs(params, validation_given: bool) -> None:
             f"clip={params.clip}: a clipped gradient is not the slope of the objective "
             "that its line search goes by"
         )
-    elif params.normalization == "batch":
+    elif _normalizes_batches(params):
         why = (
             "normalization='batch': the running statistics that prediction needs are "
             "averages over mini-batches, and lbfgs makes none"

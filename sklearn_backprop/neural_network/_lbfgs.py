@@ -17,10 +17,42 @@ from ._divergence import (
     divergence_message,
     non_finite,
 )
+from ._network import Network
 from ._records import join_measures
 from ._state import TrainingState
 
 __all__ = ["LbfgsRun"]
+
+
+class Units:
+    """What L-BFGS sees of theta: that which is trained, in units of its rates.
+
+    Of x = theta / sqrt(rate), descent at one rate is descent of theta at each its own.
+    """
+
+    def __init__(self, network: Network):
+        rates = network.architecture.rates()
+        self._trained = rates > 0
+        self._sizes = np.sqrt(rates[self._trained])
+        self._start = network.theta.astype(np.float64)
+
+    def read(self, theta) -> np.ndarray:
+        """Give x of theta (n_theta,)."""
+        return theta[self._trained] / self._sizes
+
+    def theta(self, x) -> np.ndarray:
+        """Give theta (n_theta,) of x, with what is frozen."""
+        theta = self._start.copy()
+        theta[self._trained] = x * self._sizes
+        return theta
+
+    def gradient(self, of_theta) -> np.ndarray:
+        """Give the gradient in x of that in theta."""
+        return of_theta[self._trained] * self._sizes
+
+    def mark_frozen(self, of_theta) -> np.ndarray:
+        """Say NaN where no gradient was computed."""
+        return np.where(self._trained, of_theta, np.nan)
 
 
 @dataclass
@@ -40,6 +72,7 @@ class LbfgsRun:
     def run(self) -> int:
         """Minimize the objective; return the number of iterations."""
         state = self.state
+        self.units = Units(state.network)
         self.n_before = len(state.loss_curve)
         self.lines, self.stopped = ProgressLines(), False
         state.validated = False
@@ -56,7 +89,7 @@ class LbfgsRun:
     def _minimize(self):
         return scipy.optimize.minimize(
             self._objective,
-            self.state.network.theta.astype(np.float64),
+            self.units.read(self.state.network.theta.astype(np.float64)),
             method="L-BFGS-B",
             jac=True,
             callback=self._end_iteration,
@@ -67,16 +100,18 @@ class LbfgsRun:
             },
         )
 
-    def _objective(self, theta):
+    def _objective(self, x):
         # SciPy tells when an iteration ends; the next begins with its first trial.
         self.tasks.begin("iteration")
-        return self._value_and_gradient(theta)
+        value, gradient = self._value_and_gradient(self.units.theta(x))
+        return value, self.units.gradient(gradient)
 
     def _value_and_gradient(self, theta):
         network = self.state.network
         value, gradient = network.engine.value_and_gradient(
             theta.astype(network.dtype),
             *self.rows.table,
+            running=network.running,
             constants=network.constants,
             alpha=self.alpha / self.rows.weight_unit,
             n_threads=allowed_threads(),
@@ -87,7 +122,8 @@ class LbfgsRun:
 
     def _end_iteration(self, intermediate_result):
         """Write an iteration down; SciPy stops at StopIteration."""
-        self._write_down(intermediate_result.x, float(intermediate_result.fun))
+        theta = self.units.theta(intermediate_result.x)
+        self._write_down(theta, float(intermediate_result.fun))
         self.stopped = self.tasks.end(self.state.copy)
         if self.stopped:
             raise StopIteration
@@ -106,7 +142,7 @@ class LbfgsRun:
             after = state.network.theta.astype(np.float64)
             state.records.append(
                 lbfgs_record(
-                    gradients=self._recorded(gradient),
+                    gradients=self._recorded(self.units.mark_frozen(gradient)),
                     changes=self._recorded(after - before),
                     weights=self._recorded(after),
                     global_norm=float(np.linalg.norm(gradient)),
@@ -134,8 +170,8 @@ class LbfgsRun:
         if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
             raise self._divergence(n_iter + 1)
         if len(state.loss_curve) == self.n_before:  # the start is a minimum
-            self._write_down(result.x, float(result.fun))
-        state.network.theta[...] = result.x
+            self._write_down(self.units.theta(result.x), float(result.fun))
+        state.network.theta[...] = self.units.theta(result.x)
         self.tasks.end(self.state.copy)  # of an iteration that found no better point
         if self.stopped:
             state.was_stopped = True

@@ -52,10 +52,16 @@ class Network:
             self._made = self.make_engine(self.dtype)
         return self._made
 
-    def make_engine(self, dtype: np.dtype, **options):
-        """Make an engine of this network in some precision."""
+    def make_engine(self, dtype: np.dtype, *, has_frozen=True, **options):
+        """Make an engine of this network in some precision.
+
+        Without frozen arrays it has the gradients of all.
+        """
         return _ENGINES[np.dtype(dtype)](
-            self.architecture.table,
+            [
+                row if has_frozen else {**row, "rate": 1.0}
+                for row in self.architecture.table
+            ],
             self.architecture.layers,
             loss=self.loss,
             link=ENGINE_LINKS[self.out_activation],

@@ -1,6 +1,7 @@
 """The perceptron for numbers."""
 
 from .._documentation import shows_inherited_text
+from ._fine_tuning import FineTuning
 from ._hidden_layers import HiddenLayers
 from ._regression import NetworkRegressor
 from ._training_parameters import TrainingParameters
@@ -9,7 +10,7 @@ __all__ = ["BackpropMLPRegressor"]
 
 
 @shows_inherited_text
-class BackpropMLPRegressor(HiddenLayers, NetworkRegressor):
+class BackpropMLPRegressor(HiddenLayers, FineTuning, NetworkRegressor):
     """Multilayer perceptron regressor, trained by backpropagation.
 
     A drop-in for scikit-learn's MLPRegressor on a compiled engine, with modern
@@ -37,6 +38,7 @@ class BackpropMLPRegressor(HiddenLayers, NetworkRegressor):
 
     _parameter_constraints: dict = {
         **HiddenLayers._parameter_constraints,
+        **FineTuning._parameter_constraints,
         **NetworkRegressor._parameter_constraints,
         **TrainingParameters._parameter_constraints,
     }
@@ -56,6 +58,8 @@ class BackpropMLPRegressor(HiddenLayers, NetworkRegressor):
         embedded_features=None,
         n_members=1,
         member_weights="mini",
+        pretrained=None,
+        layer_rates=None,
         loss="squared_error",
         quantile=0.5,
         huber_delta=1.35,

@@ -83,26 +83,46 @@ SKB_CLONES void column_norm_backward(Matrix<const T> x, const T* mean, const T* 
   }
 }
 
+// The same where mean and scale depend on no row.
+template <typename T>
+SKB_CLONES void column_scale_backward(const T* scale, const T* gamma, Matrix<T> delta_y,
+                                      Matrix<T> delta_x) {
+  for (Index i = 0; i < delta_y.rows; ++i) {
+    const T* d = delta_y.row(i);
+    T* out = delta_x.row(i);
+    SKB_INDEPENDENT
+    for (Index j = 0; j < delta_y.cols; ++j) out[j] = gamma[j] * scale[j] * d[j];
+  }
+}
+
 // Ioffe and Szegedy (2015), with the statistics of the weighted rows of the whole
-// mini-batch: a team adds up what each of its members finds in its own rows.
+// mini-batch: a team adds up what each of its members finds in its own rows. "frozen"
+// ones use running statistics and leave them as they are.
 template <typename T>
 class BatchNorm final : public Layer<T> {
  public:
   static constexpr const char* kind = "batch_norm";
   static LayerPointer<T> make(const Spec& spec, Builder<T>& builder) {
     const Index width = spec.index("width");
+    const bool is_frozen = spec.has("frozen");
+    if (is_frozen) builder.read_running_in_training();
     return std::make_unique<BatchNorm>(width, builder.parameter(spec, "gamma", width),
                                        builder.parameter(spec, "beta", width),
-                                       builder.running(spec, "running", 2 * width));
+                                       builder.running(spec, "running", 2 * width),
+                                       is_frozen);
   }
 
-  BatchNorm(Index width, Index gamma, Index beta, Index running)
-      : width_(width), gamma_(gamma), beta_(beta), running_(running) {}
+  BatchNorm(Index width, Index gamma, Index beta, Index running, bool is_frozen)
+      : width_(width),
+        gamma_(gamma),
+        beta_(beta),
+        running_(running),
+        is_frozen_(is_frozen) {}
 
   Index n_inputs() const override { return width_; }
   Index n_outputs() const override { return width_; }
   bool passes_delta_in_place() const override { return true; }
-  bool couples_rows() const override { return true; }
+  bool couples_rows() const override { return !is_frozen_; }
   void reserve(Layout& layout) override {
     statistics_ = layout.reserve(0, 2 * width_);
     sums_ = layout.reserve(0, 2 * width_);
@@ -112,7 +132,7 @@ class BatchNorm final : public Layer<T> {
   void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
     T* mean = pass.workspace->at(statistics_);
     T* scale = mean + width_;
-    if (pass.is_training) {
+    if (pass.is_training && !is_frozen_) {
       find_statistics(pass, x.dense, mean, scale);
     } else {
       std::copy_n(pass.running + running_, 2 * width_, mean);
@@ -137,6 +157,9 @@ class BatchNorm final : public Layer<T> {
     for (Index j = 0; j < width_; ++j) {
       d_gamma[j] += own[width_ + j];
       d_beta[j] += own[j];
+    }
+    if (is_frozen_) {
+      return column_scale_backward(scale, pass.theta + gamma_, delta_y, delta_x);
     }
     T* sum = pass.workspace->at(sums_);
     pass.add_up(own, 2 * width_, sum);
@@ -164,6 +187,7 @@ class BatchNorm final : public Layer<T> {
   }
 
   Index width_, gamma_, beta_, running_;
+  bool is_frozen_;
   Slot statistics_, sums_, own_sums_;
 };
 

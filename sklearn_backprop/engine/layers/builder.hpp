@@ -44,6 +44,9 @@ class Builder {
   Index running(const Spec& spec, const std::string& key, Index size) {
     return reserve(spec, key, size * n_copies_, n_running_) + copy_ * size;
   }
+  // Says that training reads running statistics, too: some are frozen.
+  void read_running_in_training() { reads_running_ = true; }
+  bool reads_running_in_training() const { return reads_running_; }
   // Where `size` constants begin.
   Index constants(const Spec& spec, const std::string& key, Index size) {
     return reserve(spec, key, size, n_constants_);
@@ -66,7 +69,9 @@ class Builder {
   LayerPointer<T> numbered_layer(const Spec& spec) {
     const auto number = static_cast<std::size_t>(n_numbered_++);
     columns_.resize(std::max(columns_.size(), number + 1), -1);
+    const Index n_trained = n_trained_;
     LayerPointer<T> made = layer(spec);
+    made->is_trained = n_trained_ > n_trained;
     made->number = static_cast<Index>(number);
     made->copy = copy_;
     columns_[number] = last_column_;
@@ -115,6 +120,7 @@ class Builder {
     }
     is_taken_[static_cast<std::size_t>(row)] = true;
     last_column_ = std::max(last_column_, parameter.column);
+    if (!parameter.is_frozen()) ++n_trained_;
     return parameter;
   }
 
@@ -140,7 +146,9 @@ class Builder {
   Index n_numbered_ = 0;
   Index copy_ = 0, n_copies_ = 1;
   Index last_column_ = -1;
+  Index n_trained_ = 0;  // arrays so far
   Index n_running_ = 0;
+  bool reads_running_ = false;
   Index n_constants_ = 0;
   Index n_random_streams_ = 0;
 };

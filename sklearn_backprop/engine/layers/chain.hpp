@@ -14,7 +14,11 @@ namespace sklearn_backprop {
 template <typename T>
 class Chain final : public Layer<T> {
  public:
-  explicit Chain(std::vector<LayerPointer<T>> layers) : layers_(std::move(layers)) {}
+  explicit Chain(std::vector<LayerPointer<T>> layers) : layers_(std::move(layers)) {
+    while (first_trained_ < size() && !layers_[first_trained_]->is_trained)
+      ++first_trained_;
+    this->is_trained = first_trained_ < size();
+  }
 
   Index n_inputs() const override { return layers_.front()->n_inputs(); }
   Index n_outputs() const override { return layers_.back()->n_outputs(); }
@@ -56,17 +60,19 @@ class Chain final : public Layer<T> {
     }
   }
 
+  // Ends at the lowest layer that is trained, where nobody asks for more.
   void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
                 Matrix<T> delta_x) const override {
+    const std::size_t last = delta_x.empty() ? first_trained_ : 0;
     Matrix<T> delta = delta_y;
     std::size_t next = 0;
-    for (std::size_t k = size(); k-- > 0;) {
+    for (std::size_t k = size(); k-- > last;) {
       const Layer<T>& layer = *layers_[k];
       Matrix<T> target = delta_x;
       const bool stays = layer.passes_delta_in_place();
-      if (stays && (k > 0 || delta_x.empty())) {
+      if (stays && (k > last || delta_x.empty())) {
         target = delta;
-      } else if (k > 0) {
+      } else if (k > last) {
         target = pass.workspace->matrix(deltas_[next], y.rows, layer.n_inputs());
         next = 1 - next;
       }
@@ -92,6 +98,7 @@ class Chain final : public Layer<T> {
   std::vector<LayerPointer<T>> layers_;
   std::vector<Slot> outputs_;
   std::size_t last_owner_ = 0;
+  std::size_t first_trained_ = 0;
   Slot deltas_[2];
 };
 

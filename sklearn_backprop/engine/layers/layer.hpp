@@ -21,7 +21,7 @@ class Probe;
 template <typename T>
 struct Pass {
   const T* theta = nullptr;
-  const T* running = nullptr;    // statistics that prediction uses
+  const T* running = nullptr;    // statistics that prediction and frozen layers use
   const T* constants = nullptr;  // numbers that nothing trains
   T* new_running = nullptr;      // statistics that training updates, or null
   T* gradient = nullptr;
@@ -88,8 +88,8 @@ class Layer {
   virtual void reserve(Layout&) {}
 
   virtual void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const = 0;
-  // Adds to the gradient; delta_y = dJ/dy may be overwritten; delta_x = dJ/dx is not
-  // wanted where it is empty.
+  // Adds to the gradient, that of frozen arrays may be left out; delta_y = dJ/dy may be
+  // overwritten; delta_x = dJ/dx is not wanted where it is empty.
   virtual void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
                         Matrix<T> delta_x) const = 0;
 
@@ -98,6 +98,8 @@ class Layer {
   Index number = -1;
   // Which of several copies of the same specification, from 0.
   Index copy = 0;
+  // Whether it, or what it holds, has an array that is not frozen.
+  bool is_trained = true;
 };
 
 template <typename T>

@@ -86,7 +86,8 @@ class SharedMembers final : public Layer<T> {
       return back_.backward(inner, rows, by_member(y), by_member(delta_y), delta_x);
     }
     const Matrix<T> front = output_of_front(pass, output_, rows.rows());
-    const Matrix<T> delta = output_of_front(pass, delta_, rows.rows());
+    const bool ends = delta_x.empty() && !front_->is_trained;
+    const Matrix<T> delta = ends ? delta_x : output_of_front(pass, delta_, rows.rows());
     back_.backward(inner, Rows<T>(front), by_member(y), by_member(delta_y), delta);
     front_->backward(inner, rows, front, delta, delta_x);
   }
