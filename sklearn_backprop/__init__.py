@@ -1,9 +1,20 @@
-"""Linear regression and multilayer perceptrons by gradients, for scikit-learn."""
+"""Linear regression and neural networks by gradients, for scikit-learn."""
 
 from importlib.metadata import version
 
 from .linear_model import GDLinearRegression
-from .neural_network import BackpropMLPClassifier, BackpropMLPRegressor
+from .neural_network import (
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
+    BackpropRNNClassifier,
+    BackpropRNNRegressor,
+)
 
 __version__ = version("sklearn-backprop")
-__all__ = ["BackpropMLPClassifier", "BackpropMLPRegressor", "GDLinearRegression"]
+__all__ = [
+    "BackpropMLPClassifier",
+    "BackpropMLPRegressor",
+    "BackpropRNNClassifier",
+    "BackpropRNNRegressor",
+    "GDLinearRegression",
+]

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn_backprop import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
+    BackpropRNNClassifier,
     GDLinearRegression,
 )
 from sklearn_backprop.exceptions import DivergenceError
@@ -36,6 +37,7 @@ CASES = {
     "early": (BackpropMLPClassifier(**NET, early_stopping=True), CLASSES, "epoch"),
     "batchnorm": (BackpropMLPRegressor(**NET, normalization="batch"), NUMBERS, "epoch"),
     "lbfgs": (BackpropMLPRegressor(**NET, solver="lbfgs"), NUMBERS, "iteration"),
+    "recurrent": (BackpropRNNClassifier(**NET), CLASSES, "epoch"),
     "descent": (GDLinearRegression(max_iter=7), NUMBERS, "iterations"),
     "batches": (
         GDLinearRegression(max_iter=7, batch_size=50, random_state=0),

@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Finding", "Params", "either", "lower_rate", "true_epochs", "true_places"]
+__all__ = [
+    "Finding",
+    "Params",
+    "either",
+    "is_unset",
+    "lower_rate",
+    "true_epochs",
+    "true_places",
+]
 
 Params = Mapping[str, Any]
 
@@ -103,6 +111,11 @@ def either(*remedies: str | tuple[bool, str]) -> str:
 
 def _applies(remedy: str | tuple[bool, str]) -> bool:
     return isinstance(remedy, str) or remedy[0]
+
+
+def is_unset(params: Params, name: str) -> bool:
+    """Whether it is a parameter of the estimator, and None."""
+    return name in params and params[name] is None
 
 
 def true_places(mask: np.ndarray) -> tuple[int, ...]:

@@ -8,7 +8,15 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from ._finding import Finding, Params, either, lower_rate, true_epochs, true_places
+from ._finding import (
+    Finding,
+    Params,
+    either,
+    is_unset,
+    lower_rate,
+    true_epochs,
+    true_places,
+)
 from ._records import Records
 from ._steps import LARGE_UPDATE, largest_update
 
@@ -97,8 +105,8 @@ def vanishing_gradients(
         f"that of {records.names[-1]} ({last:.2g})",
         either(
             (params["init_scale"] < 1, "init_scale=1.0"),
-            (params["residual"] is None, "residual='add'"),
-            (params["normalization"] is None, "normalization='layer'"),
+            (is_unset(params, "residual"), "residual='add'"),
+            (is_unset(params, "normalization"), "normalization='layer'"),
             (saturating, "activation='relu' with init='auto'"),
             (params["init"] != "auto", "init='auto'"),
             "fewer layers",
@@ -110,7 +118,7 @@ def vanishing_gradients(
 
 
 def activation_names(params: Params) -> list[str]:
-    activation = params["activation"]
+    activation = params.get("activation", ())  # recurrent cells have their own
     return [activation] if isinstance(activation, str) else list(activation)
 
 
@@ -136,7 +144,7 @@ def dead_units(
             # Long steps kill; narrow and deep networks are born dead (Lu et al., 2020).
             (was_long, lower_rate(params)),
             ("relu" in activation_names(params), "activation='leaky_relu'"),
-            (params["normalization"] is None, "normalization='layer'"),
+            (is_unset(params, "normalization"), "normalization='layer'"),
             "fewer or wider layers",
             (not was_long, lower_rate(params)),
         ),
@@ -172,7 +180,7 @@ def saturated_units(
         or either(
             (params["init_scale"] > 1, "init_scale=1.0"),
             "StandardScaler before the network",
-            (params["normalization"] is None, "normalization='layer'"),
+            (is_unset(params, "normalization"), "normalization='layer'"),
             lower_rate(params),
         ),
         layers,

@@ -6,7 +6,7 @@ are the estimator's. Each function returns a `Finding` or None.
 
 import numpy as np
 
-from ._finding import Finding, Params, either, lower_rate, true_epochs
+from ._finding import Finding, Params, either, is_unset, lower_rate, true_epochs
 from ._records import Records
 
 __all__ = [
@@ -84,7 +84,7 @@ def exploding_gradients(
             (was_long, lower_rate(params)),
             (params["clip"] is None, "clip=1.0"),
             (not was_long, lower_rate(params)),
-            (params["normalization"] is None, "normalization='layer'"),
+            (is_unset(params, "normalization"), "normalization='layer'"),
         ),
         layers,
         (first, last),

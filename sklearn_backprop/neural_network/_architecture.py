@@ -43,6 +43,9 @@ class Role:
 ROLES = {
     "W": Role("weights", is_penalised=True, is_recorded=True, follows_init=True),
     "b": Role("biases"),
+    "U": Role(
+        "recurrent weights", is_penalised=True, is_recorded=True, follows_init=True
+    ),
     "P": Role("projection", is_penalised=True, follows_init=True),
     "gamma": Role("scales"),
     "beta": Role("shifts"),
@@ -73,6 +76,8 @@ class Parameter:
     is_output: bool = False
     rate: float = 1.0  # factor of the learning rate; 0: frozen
     scale: float = 1.0  # factor of its start
+    n_gates: int = 1  # matrices that lie side by side, each with a start of its own
+    part: str = ""  # of its layer, where there are several
     n_copies: int = 1  # members that have one each: the first axis, where there are
 
     @property
@@ -85,7 +90,8 @@ class Parameter:
     @property
     def name(self) -> str:
         """Name the array, as columns of the records are."""
-        return f"{self.layer_name} {ROLES[self.role].name}"
+        words = self.layer_name, self.part, ROLES[self.role].name
+        return " ".join(filter(None, words))
 
     @property
     def size(self) -> int:

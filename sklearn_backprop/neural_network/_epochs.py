@@ -36,7 +36,7 @@ class Settings:
     clip_mode: str
     record: str | None
     shuffle: bool
-    member_batches: str
+    members_have_own_orders: bool
     tol: float
     n_iter_no_change: float
     verbose: int
@@ -176,7 +176,7 @@ class NetworkEpochs(EpochLoop):
         if not self.settings.shuffle:
             return self.rows.order
         rng, n_members = self.state.random_state, self.state.network.n_members
-        if n_members == 1 or self.settings.member_batches == "shared":
+        if n_members == 1 or not self.settings.members_have_own_orders:
             return self.rows.shuffled(rng)
         return np.stack([self.rows.shuffled(rng) for _ in range(n_members)], axis=1)
 

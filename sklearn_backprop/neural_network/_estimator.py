@@ -73,6 +73,7 @@ class NetworkEstimator(
 
     _steps_by_batches = True
     _target_checks: dict[str, Any] = {}  # what validate_data is to check of y besides
+    _accepts_sparse = True
 
     def _store(self, arguments: dict[str, Any]) -> None:
         """Set the constructor's arguments, as scikit-learn wants them: untouched."""
@@ -88,9 +89,19 @@ class NetworkEstimator(
         """Whether any column may lack values."""
         return False
 
+    def _as_table(self, X, *, resets: bool):
+        """X as a table, where it is something else; `resets` what is known of it."""
+        return X
+
+    def _check_table(self, X) -> None:
+        """Check a validated X (n, p) once more."""
+
     def _survey(self, examples: Examples) -> Inputs:
         """What layers are to know of the columns of X."""
         return Inputs(examples.X.shape[1])
+
+    def _refuse_layers(self, n_samples: int) -> None:
+        """Refuse layers that cannot work together, or with so few rows."""
 
     @abstractmethod
     def _lay_out(self, inputs: Inputs, n_outputs: int) -> Architecture:
@@ -216,11 +227,11 @@ class NetworkEstimator(
         examples = self._encode(X, y, read_weights(sample_weight, X), incremental)
         refuse_incompatible(
             self,
-            n_samples=len(examples),
             weight=examples.of(examples.sample_weight),
             dtype=X.dtype,
             validation_given=given is not None,
         )
+        self._refuse_layers(len(examples))
         if goes_on:
             self._resume(examples)
         else:
@@ -242,18 +253,20 @@ class NetworkEstimator(
         dtype: Any = FLOATS
         if goes_on and hasattr(self, "_training"):
             dtype = self._training.network.dtype
+        resets = not (goes_on and hasattr(self, "n_features_in_"))
         X, y = validate_data(
             self,
-            X,
+            self._as_table(X, resets=resets),
             y,
-            accept_sparse="csr",
+            accept_sparse=self._sparse_formats(),
             multi_output=True,
             dtype=dtype,
             order="C",
             ensure_all_finite=self._finite_or_missing(),
-            reset=not (goes_on and hasattr(self, "n_features_in_")),
+            reset=resets,
             **self._target_checks,
         )
+        self._check_table(X)
         return with_equal_indices(X), self._check_targets(y)
 
     def _read_rows(self, X, *, dtype):
@@ -261,15 +274,20 @@ class NetworkEstimator(
         refuse_dask_collections(self, X=X)
         X = validate_data(
             self,
-            X,
-            accept_sparse="csr",
+            self._as_table(X, resets=False),
+            accept_sparse=self._sparse_formats(),
             dtype=dtype,
             order="C",
             ensure_all_finite=self._finite_or_missing(),
             reset=False,
         )
+        self._check_table(X)
         self._refuse_missing(X)
         return with_equal_indices(X)
+
+    def _sparse_formats(self) -> str | bool:
+        """Formats of a sparse X, as validate_data calls them."""
+        return "csr" if self._accepts_sparse else False
 
     def _finite_or_missing(self) -> bool | str:
         """What numbers X may hold, as validate_data calls it."""
@@ -491,7 +509,7 @@ class NetworkEstimator(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = self._accepts_sparse
         tags.input_tags.allow_nan = self._takes_missing()
         return tags
 

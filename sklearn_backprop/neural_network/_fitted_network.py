@@ -1,7 +1,7 @@
 """What a fit leaves: the state of training, and the attributes that show it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -73,6 +73,8 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
     """
 
     _training: TrainingState
+    # Attribute -> the role of the arrays that it shows.
+    _views: ClassVar[dict[str, str]] = {"coefs_": "W", "intercepts_": "b"}
 
     def _publish(self) -> None:
         """Set the fitted attributes from the state of training."""
@@ -92,7 +94,7 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
         """Set the attributes that tell what network it is."""
         network = self._training.network
         self.n_outputs_ = network.architecture.n_outputs
-        self.n_layers_ = 1 + len(network.architecture.shapes("W"))
+        self.n_layers_ = 2 + network.architecture.n_hidden
         self.out_activation_ = network.out_activation
         self.gradient_history_names_ = network.architecture.recorded_names
 
@@ -130,16 +132,15 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
     def _network(self) -> Network:
         """The fitted network, with what was assigned to coefs_ and intercepts_."""
         network = self._training.network
-        for name, role in (("coefs_", "W"), ("intercepts_", "b")):
+        for name, role in self._views.items():
             if network.copy_in(getattr(self, name), role, name):
                 # A new list: the one given may be another model's.
                 setattr(self, name, network.views(role))
         return network
 
     def _show_views(self) -> None:
-        network = self._training.network
-        self.coefs_ = network.views("W")
-        self.intercepts_ = network.views("b")
+        for name, role in self._views.items():
+            setattr(self, name, self._training.network.views(role))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the views out: they would come back as copies."""
@@ -148,7 +149,8 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
             self._training.join_records()
         state = dict(super().__getstate__())
         if "_training" in state:
-            del state["coefs_"], state["intercepts_"]
+            for name in self._views:
+                del state[name]
         return state
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:

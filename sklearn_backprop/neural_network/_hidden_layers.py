@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ._architecture import Architecture
 from ._examples import Examples
+from ._incompatible import refuse_incompatible_layers
 from ._initializers import INIT_ALIASES, INITIALIZERS
 from ._inputs import Inputs, columns_of
 from ._members import MEMBER_WEIGHTS
@@ -81,6 +82,10 @@ class HiddenLayers(BaseEstimator):
         - "adapters": factors of inputs and outputs of every layer, biases, and the
           output layer (Wen et al., 2020).
         - "independent": everything. This is as good as so many networks, and as dear.
+    member_batches : {"shared", "own"}, default="shared"
+        Whether the members of an ensemble see the same rows in a step, or each goes
+        through the rows in an order of its own. Shared ones take less time, own ones
+        make members differ more.
 
     References
     ----------
@@ -123,6 +128,7 @@ class HiddenLayers(BaseEstimator):
         "embedded_features": ["array-like", None],
         "n_members": [Interval(Integral, 1, None, closed="left")],
         "member_weights": [StrOptions(set(MEMBER_WEIGHTS))],
+        "member_batches": [StrOptions({"shared", "own"})],
     }
 
     def _learns_of_inputs(self) -> bool:
@@ -142,6 +148,14 @@ class HiddenLayers(BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         columns = columns_of(self.embedded_features, n_columns, names)
         return embedding._survey(examples, columns, is_classifier(self))
+
+    def _refuse_layers(self, n_samples: int) -> None:
+        """Refuse layers that cannot work together, or with so few rows."""
+        refuse_incompatible_layers(self, n_samples)
+
+    def _members_have_own_orders(self) -> bool:
+        """Whether each member of an ensemble goes through the rows in its own order."""
+        return self.member_batches == "own"
 
     def _lay_out(self, inputs: Inputs, n_outputs: int) -> Architecture:
         """The layers of the network, and the table of their parameters."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["refuse_incompatible"]
+__all__ = ["refuse_incompatible", "refuse_incompatible_layers"]
 
 # alpha / total weight beyond which nothing but the penalty is left of the objective.
 _LARGEST_PENALTY = 1e12
@@ -11,15 +11,19 @@ _OF_STEPS = ("learning_rate_init", "epsilon", "clip")
 
 
 def refuse_incompatible(
-    params, *, n_samples: int, weight, dtype: np.dtype, validation_given: bool
+    params, *, weight, dtype: np.dtype, validation_given: bool
 ) -> None:
-    """Raise a ValueError for the first combination that cannot work."""
+    """Raise a ValueError for the first parameters of training that cannot work."""
     for name in _OF_STEPS:
         _refuse_outside(dtype, name, getattr(params, name))
     if weight is not None:
         _refuse_light(params, float(np.sum(weight)))
     if params.solver == "lbfgs":
         _refuse_for_lbfgs(params, validation_given)
+
+
+def refuse_incompatible_layers(params, n_samples: int) -> None:
+    """Raise a ValueError for the first hidden layers that cannot work."""
     if _normalizes_batches(params):
         _refuse_for_batch_norm(params, n_samples)
     if params.n_members > 1:
@@ -66,18 +70,17 @@ def _refuse_for_lbfgs(params, validation_given: bool) -> None:
             f"clip={params.clip}: a clipped gradient is not the slope of the objective "
             "that its line search goes by"
         )
-    elif _normalizes_batches(params):
-        why = (
-            "normalization='batch': the running statistics that prediction needs are "
-            "averages over mini-batches, and lbfgs makes none"
-        )
     elif validation_given:
         why = "a validation set: it has no epochs after which to look at one"
     if why:
-        raise ValueError(
-            f"solver='lbfgs' cannot be combined with {why}. Use a first-order solver "
-            "such as 'adam', or leave the setting out."
-        )
+        raise _not_with_lbfgs(why)
+
+
+def _not_with_lbfgs(why: str) -> ValueError:
+    return ValueError(
+        f"solver='lbfgs' cannot be combined with {why}. Use a first-order solver "
+        "such as 'adam', or leave the setting out."
+    )
 
 
 def _refuse_for_members(params) -> None:
@@ -100,6 +103,11 @@ def _refuse_for_members(params) -> None:
 
 
 def _refuse_for_batch_norm(params, n_samples: int) -> None:
+    if params.solver == "lbfgs":
+        raise _not_with_lbfgs(
+            "normalization='batch': the running statistics that prediction needs are "
+            "averages over mini-batches, and lbfgs makes none"
+        )
     size = n_samples if params.batch_size == "auto" else params.batch_size
     if min(size, n_samples) < 2:
         raise ValueError(

@@ -70,6 +70,10 @@ _FIXED: dict[str, Draw] = {
     "ones": lambda rng, shape: np.ones(shape),
     "normal": lambda rng, shape: rng.standard_normal(shape),
     "signs": lambda rng, shape: rng.choice([-1.0, 1.0], shape),
+    # The second of an LSTM's four gates forgets (Jozefowicz et al., 2015).
+    "open_forget_gate": lambda rng, shape: np.repeat(
+        [0.0, 1.0, 0.0, 0.0], shape[0] // 4
+    ),
     "uniform_by_size": _preset(1 / 3, "out", "uniform"),  # within 1 / sqrt(n_out)
 }
 
@@ -79,6 +83,13 @@ def _rule_of(parameter: Parameter, init: str) -> Draw:
     if init == "auto" or not ROLES[parameter.role].follows_init:
         return {**INITIALIZERS, **_FIXED}[parameter.initializer]
     return INITIALIZERS[INIT_ALIASES.get(init, init)]
+
+
+def _draw(parameter: Parameter, init: str, rng: np.random.RandomState) -> np.ndarray:
+    """Draw an array, gate by gate."""
+    rule, (*others, n_columns) = _rule_of(parameter, init), parameter.shape
+    shape = (*others, n_columns // parameter.n_gates)
+    return np.concatenate([rule(rng, shape) for _ in range(parameter.n_gates)], axis=-1)
 
 
 def draw_parameters(
@@ -91,7 +102,7 @@ def draw_parameters(
     """Draw theta (n_theta,): weights by the rule, all else as the table says."""
     theta = np.zeros(architecture.n_theta, dtype=dtype)
     for parameter in architecture.parameters:
-        start = _rule_of(parameter, init)(rng, parameter.shape)
+        start = _draw(parameter, init, rng)
         scale = init_scale if ROLES[parameter.role].follows_init else parameter.scale
         parameter.view(theta)[...] = scale * start
     return theta

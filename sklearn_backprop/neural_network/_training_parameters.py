@@ -36,10 +36,6 @@ class TrainingParameters(BaseEstimator):
         cut each element to [-clip, clip].
     batch_size : int or "auto", default="auto"
         Rows per mini-batch; "auto" is min(200, n_samples).
-    member_batches : {"shared", "own"}, default="shared"
-        Whether the members of an ensemble see the same rows in a step, or each goes
-        through the rows in an order of its own. Shared ones take less time, own ones
-        make members differ more.
     learning_rate : str, default="constant"
         Rate of each epoch, for every solver but "lbfgs": "constant"; "invscaling",
         learning_rate_init / (`t_` + 1) ** power_t; "adaptive", divided by 5 whenever
@@ -106,7 +102,6 @@ class TrainingParameters(BaseEstimator):
             StrOptions({"auto"}),
             Interval(Integral, 1, None, closed="left"),
         ],
-        "member_batches": [StrOptions({"shared", "own"})],
         "learning_rate": [StrOptions(set(SCHEDULES))],
         "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
         "power_t": [Interval(Real, 0, None, closed="left")],
@@ -145,12 +140,16 @@ class TrainingParameters(BaseEstimator):
             clip_mode=self.clip_mode,
             record=self.track_gradients,
             shuffle=bool(self.shuffle),
-            member_batches=self.member_batches,
+            members_have_own_orders=self._members_have_own_orders(),
             tol=self.tol,
             n_iter_no_change=self.n_iter_no_change,
             verbose=self.verbose,
             dropout_seed=dropout_seed,
         )
+
+    def _members_have_own_orders(self) -> bool:
+        """Whether each member of an ensemble goes through the rows in its own order."""
+        return False
 
     def _schedule(self) -> Schedule:
         return Schedule(

@@ -6,6 +6,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_backprop.neural_network import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
+    BackpropRNNClassifier,
+    BackpropRNNRegressor,
     PeriodicEmbedding,
 )
 from sklearn_backprop.neural_network._initializers import INITIALIZERS
@@ -84,6 +86,10 @@ ESTIMATORS = [
         n_members=2,
         member_weights="independent",
     ),
+    BackpropRNNClassifier(),
+    BackpropRNNRegressor(),
+    BackpropRNNClassifier((8,), cell="gru", bidirectional=True, pooling="mean"),
+    BackpropRNNRegressor((8, 8), cell="tanh", residual="add", learning_rate_init=0.01),
 ]
 
 

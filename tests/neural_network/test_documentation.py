@@ -10,8 +10,12 @@ import sklearn_backprop.exceptions
 from sklearn_backprop.neural_network import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
+    BackpropRNNClassifier,
+    BackpropRNNRegressor,
     _classifier,
     _regressor,
+    _rnn_classifier,
+    _rnn_regressor,
     _schedules,
 )
 from sklearn_backprop.neural_network._initializers import INIT_ALIASES, INITIALIZERS
@@ -19,18 +23,36 @@ from sklearn_backprop.neural_network._perceptron import (
     ACTIVATION_ALIASES,
     ACTIVATIONS,
 )
+from sklearn_backprop.neural_network._recurrent_network import CELLS, POOLINGS
 from sklearn_backprop.neural_network._schedules import SCHEDULES
 from sklearn_backprop.neural_network._solvers import SOLVERS
 
-ESTIMATORS = [BackpropMLPClassifier, BackpropMLPRegressor]
+PERCEPTRONS = [BackpropMLPClassifier, BackpropMLPRegressor]
+RECURRENT = [BackpropRNNClassifier, BackpropRNNRegressor]
+ESTIMATORS = [*PERCEPTRONS, *RECURRENT]
 REGISTRIES = [
-    ACTIVATIONS, ACTIVATION_ALIASES, INITIALIZERS, INIT_ALIASES, SCHEDULES, SOLVERS,
-]  # fmt: skip
+    (ESTIMATORS, INITIALIZERS),
+    (ESTIMATORS, INIT_ALIASES),
+    (ESTIMATORS, SCHEDULES),
+    (ESTIMATORS, SOLVERS),
+    (PERCEPTRONS, ACTIVATIONS),
+    (PERCEPTRONS, ACTIVATION_ALIASES),
+    (RECURRENT, CELLS),
+    (RECURRENT, POOLINGS),
+]
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
-    "module", [_classifier, _regressor, _schedules, sklearn_backprop.exceptions]
+    "module",
+    [
+        _classifier,
+        _regressor,
+        _rnn_classifier,
+        _rnn_regressor,
+        _schedules,
+        sklearn_backprop.exceptions,
+    ],
 )
 def test_examples_run(module):
     result = doctest.testmod(module)
@@ -52,10 +74,14 @@ def test_every_parameter_is_described_and_constrained(Estimator):
     assert described == names
 
 
-@pytest.mark.parametrize("Estimator", ESTIMATORS)
-@pytest.mark.parametrize("registry", REGISTRIES)
-def test_every_choice_is_described(Estimator, registry):
-    missing = [name for name in registry if f'"{name}"' not in Estimator.__doc__]
+@pytest.mark.parametrize(("estimators", "registry"), REGISTRIES)
+def test_every_choice_is_described(estimators, registry):
+    missing = [
+        (Estimator, name)
+        for Estimator in estimators
+        for name in registry
+        if f'"{name}"' not in Estimator.__doc__
+    ]
     assert not missing
 
 
@@ -76,7 +102,7 @@ def test_only_the_widths_come_by_position(Estimator):
     assert set(kinds[1:]) == {inspect.Parameter.KEYWORD_ONLY}
 
 
-@pytest.mark.parametrize("Estimator", ESTIMATORS)
+@pytest.mark.parametrize("Estimator", PERCEPTRONS)
 def test_scikit_learns_parameters_and_defaults_are_all_there(Estimator):
     import sklearn.neural_network
 
