@@ -8,6 +8,8 @@ from .neural_network import (
     BackpropMLPRegressor,
     BackpropRNNClassifier,
     BackpropRNNRegressor,
+    TabularMLPClassifier,
+    TabularMLPRegressor,
 )
 
 __version__ = version("sklearn-backprop")
@@ -17,4 +19,6 @@ __all__ = [
     "BackpropRNNClassifier",
     "BackpropRNNRegressor",
     "GDLinearRegression",
+    "TabularMLPClassifier",
+    "TabularMLPRegressor",
 ]

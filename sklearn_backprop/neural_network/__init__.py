@@ -5,6 +5,8 @@ from ._numerical_embeddings import PeriodicEmbedding, PiecewiseLinearEmbedding
 from ._regressor import BackpropMLPRegressor
 from ._rnn_classifier import BackpropRNNClassifier
 from ._rnn_regressor import BackpropRNNRegressor
+from ._tabular_classifier import TabularMLPClassifier
+from ._tabular_regressor import TabularMLPRegressor
 
 __all__ = [
     "BackpropMLPClassifier",
@@ -13,4 +15,6 @@ __all__ = [
     "BackpropRNNRegressor",
     "PeriodicEmbedding",
     "PiecewiseLinearEmbedding",
+    "TabularMLPClassifier",
+    "TabularMLPRegressor",
 ]

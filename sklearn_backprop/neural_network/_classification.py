@@ -119,7 +119,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     def _check_targets(self, y):
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
-    def _coder_of(self, y, *, keeps: bool) -> LabelCoder:
+    def _coder_of(self, y, weight, *, keeps: bool) -> LabelCoder:
         if not (keeps and hasattr(self, "classes_")):
             coder = LabelCoder.of(y)
             self.classes_ = coder.classes

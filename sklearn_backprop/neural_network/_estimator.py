@@ -112,7 +112,7 @@ class NetworkEstimator(
         """Check validated y once more; a single column becomes (n,)."""
 
     @abstractmethod
-    def _coder_of(self, y, *, keeps: bool) -> Coder:
+    def _coder_of(self, y, weight, *, keeps: bool) -> Coder:
         """What codes y; `keeps` what was learned of earlier y, if there was any."""
 
     @abstractmethod
@@ -126,6 +126,13 @@ class NetworkEstimator(
     def _pretrained_network(self) -> Network | None:
         """The network whose numbers a fit starts with, if any."""
         return None
+
+    def _stops_early(self, n_rows: int) -> bool:
+        """Whether `fit` holds out some of the rows and watches them."""
+        return bool(self.early_stopping)
+
+    def _settle(self, n_training: int) -> None:
+        """Choose what is left to the number of rows that are trained on."""
 
     def _loss_parameter(self) -> float:
         """The parameter of the loss, where it has one."""
@@ -219,12 +226,21 @@ class NetworkEstimator(
     def _fit(self, X, y, sample_weight, *, given=None, incremental=False):
         """Validate, encode, split, train and publish; the same for `partial_fit`."""
         refuse_huge_numbers(self)
-        if incremental and self.early_stopping:
+        if incremental and self.early_stopping not in (False, "auto"):
             raise ValueError("partial_fit does not support early_stopping=True")
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
         as_given = X, y, sample_weight
-        X, y = self._read(X, y, goes_on)
-        examples = self._encode(X, y, read_weights(sample_weight, X), incremental)
+        X, y, weight = self._read(X, y, sample_weight, goes_on)
+        examples = self._encode(X, y, weight, incremental)
+        holds_out = (
+            given is None
+            and not incremental
+            and self.solver != "lbfgs"
+            and self._stops_early(len(examples))
+        )
+        if not goes_on:
+            n_held_out = holds_out * self._n_held_out(len(examples))
+            self._settle(len(examples) - n_held_out)
         refuse_incompatible(
             self,
             weight=examples.of(examples.sample_weight),
@@ -235,8 +251,8 @@ class NetworkEstimator(
         if goes_on:
             self._resume(examples)
         else:
-            self._start(examples, given)
-        training, validation = self._split(examples, given)
+            self._start(examples, holds_out)
+        training, validation = self._split(examples, given, holds_out)
         tasks = self._tasks(training, incremental, *as_given)
         self._note_data(training, goes_on)
         with single_threaded_blas:
@@ -247,8 +263,8 @@ class NetworkEstimator(
         tasks.finish()
         return self
 
-    def _read(self, X, y, goes_on: bool):
-        """X (n, p) and y, checked; X stays where it is if its dtype and order do."""
+    def _read(self, X, y, sample_weight, goes_on: bool):
+        """X (n, p), y and weights; X stays where it is if its dtype and order do."""
         refuse_dask_collections(self, X=X, y=y)
         dtype: Any = FLOATS
         if goes_on and hasattr(self, "_training"):
@@ -267,7 +283,8 @@ class NetworkEstimator(
             **self._target_checks,
         )
         self._check_table(X)
-        return with_equal_indices(X), self._check_targets(y)
+        weight = read_weights(sample_weight, X)
+        return with_equal_indices(X), self._check_targets(y), weight
 
     def _read_rows(self, X, *, dtype):
         """X (n, p) of rows to predict, checked."""
@@ -301,7 +318,8 @@ class NetworkEstimator(
 
     def _encode(self, X, y, weight, incremental: bool) -> Examples:
         """Rows with what outputs are compared with, those without weight left out."""
-        self._coder = self._coder_of(y, keeps=self.warm_start or incremental)
+        keeps = self.warm_start or incremental
+        self._coder = self._coder_of(y, weight, keeps=keeps)
         counting = counting_rows(weight)
         Y = self._coder.encode(y if counting is None else y[counting], X.dtype)
         if counting is not None:
@@ -312,18 +330,15 @@ class NetworkEstimator(
         return examples.without_weightless_classes()
 
     def _split(
-        self, examples: Examples, given: ValidationData | None
+        self, examples: Examples, given: ValidationData | None, holds_out: bool
     ) -> tuple[Rows, Validation | None]:
         """Training rows, and the validation set that is given or held out."""
         if given is not None:
             return examples.rows(), self._given_validation(given)
-        if not self._holds_out(given):
+        if not holds_out:
             return examples.rows(), None
         training, held_out = self._hold_out(examples, self._training.seed)
         return training.rows(), held_out.validation(self._coder.scorer)
-
-    def _holds_out(self, given: ValidationData | None) -> bool:
-        return given is None and self.early_stopping and self.solver != "lbfgs"
 
     def _given_validation(self, given: ValidationData) -> Validation:
         X = self._read_rows(given.X, dtype=self._training.network.dtype)
@@ -334,9 +349,16 @@ class NetworkEstimator(
         examples = Examples(X, y, Y, weight, self._weigh)
         return examples.validation(self._coder.scorer)
 
+    def _n_held_out(self, n_rows: int) -> int:
+        return int(np.ceil(self.validation_fraction * n_rows))
+
+    def _stratifies(self, examples: Examples) -> bool:
+        """Whether both parts get their share of each of two classes."""
+        return isinstance(self, ClassifierMixin) and examples.Y.shape[1] == 1
+
     def _hold_out(self, examples: Examples, seed: int) -> tuple[Examples, Examples]:
         """Split as scikit-learn does: stratified for two classes only."""
-        n_held_out = int(np.ceil(self.validation_fraction * len(examples)))
+        n_held_out = self._n_held_out(len(examples))
         too_few = ValueError(
             "The validation set is too small. Increase 'validation_fraction' or the "
             "size of your dataset. (early_stopping holds out validation_fraction="
@@ -345,20 +367,20 @@ class NetworkEstimator(
         )
         if n_held_out >= len(examples):
             raise too_few
-        binary = isinstance(self, ClassifierMixin) and examples.Y.shape[1] == 1
-        parts = examples.held_out(self.validation_fraction, seed, stratify=binary)
+        stratify = self._stratifies(examples)
+        parts = examples.held_out(self.validation_fraction, seed, stratify=stratify)
         if n_held_out < 2:  # a split that cannot be stratified says more
             raise too_few
         return parts
 
     # --- the network
-    def _start(self, examples: Examples, given: ValidationData | None) -> None:
+    def _start(self, examples: Examples, holds_out: bool) -> None:
         """Draw weights and forget earlier training."""
         rng, seed = check_random_state(self.random_state), None
         training = examples
         if self._learns_of_inputs():  # of rows that are trained on, and no others
             seed = _draw_seed(rng)
-            if self._holds_out(given):
+            if holds_out:
                 training, _ = self._hold_out(examples, seed)
         source = self._pretrained_network()
         inputs = self._known_inputs(source, examples) or self._survey(training)
@@ -431,7 +453,7 @@ class NetworkEstimator(
     # --- training
     def _tasks(self, training: Rows, incremental, X, y, sample_weight) -> FitTasks:
         """Tell callbacks that training begins, on the data that the user gave."""
-        n_epochs = 1 if incremental else self.max_iter
+        n_epochs = 1 if incremental else self._setting("max_iter")
         tasks = FitTasks(self, lambda: n_epochs, X, y, sample_weight)
         n_before = len(self._training.loss_curve)
         tasks.attributes_of = lambda state: self._as_if_stopped(
@@ -464,7 +486,8 @@ class NetworkEstimator(
                 loop = NetworkEpochs(
                     self._training, settings, training, tasks, validation
                 )
-                loop.run_one() if incremental else loop.run(self.max_iter)
+                max_iter = self._setting("max_iter")
+                loop.run_one() if incremental else loop.run(max_iter)
         finally:
             if self.solver != "lbfgs":
                 self.n_iter_ = len(self._training.loss_curve) - before
@@ -476,7 +499,7 @@ class NetworkEstimator(
             rows.gathered(),
             tasks,
             alpha=float(self.alpha),
-            max_iter=self.max_iter,
+            max_iter=self._setting("max_iter"),
             max_fun=self.max_fun,
             tol=self.tol,
             record=self.track_gradients,

@@ -108,9 +108,13 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
         """What displays and diagnosis read."""
         return self._network_record()
 
+    def _settled_params(self) -> dict[str, Any]:
+        """The parameters as the fit took them."""
+        return self.get_params(deep=False)
+
     def _network_record(self, **of_targets) -> NetworkRecord:
         """The record, with what is known of targets that are numbers."""
-        params = self.get_params(deep=False)
+        params = self._settled_params()
         network = self._network()
         return NetworkRecord(
             params=params,

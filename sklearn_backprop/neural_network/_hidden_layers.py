@@ -166,10 +166,10 @@ class HiddenLayers(BaseEstimator):
             hidden_layer_sizes=self.hidden_layer_sizes,
             activation=self.activation,
             normalization=self.normalization,
-            dropout=float(self.dropout),
+            dropout=float(self._setting("dropout")),
             residual=self.residual,
             residual_block_size=self.residual_block_size,
-            n_members=self.n_members,
+            n_members=self._setting("n_members"),
             member_weights=self.member_weights,
             shaped_by={
                 "numerical_embedding": embedding and embedding._description(),

@@ -26,7 +26,7 @@ def refuse_incompatible_layers(params, n_samples: int) -> None:
     """Raise a ValueError for the first hidden layers that cannot work."""
     if _normalizes_batches(params):
         _refuse_for_batch_norm(params, n_samples)
-    if params.n_members > 1:
+    if params._setting("n_members") > 1:
         _refuse_for_members(params)
 
 
@@ -60,9 +60,10 @@ def _refuse_light(params, total_weight: float) -> None:
 
 def _refuse_for_lbfgs(params, validation_given: bool) -> None:
     why = None
-    if params.dropout > 0:
+    dropout = params._setting("dropout")
+    if dropout > 0:
         why = (
-            f"dropout={params.dropout}: its line search compares values of one "
+            f"dropout={dropout}: its line search compares values of one "
             "objective, and dropout changes the objective with every evaluation"
         )
     elif params.clip is not None:
@@ -108,7 +109,8 @@ def _refuse_for_batch_norm(params, n_samples: int) -> None:
             "normalization='batch': the running statistics that prediction needs are "
             "averages over mini-batches, and lbfgs makes none"
         )
-    size = n_samples if params.batch_size == "auto" else params.batch_size
+    size = params._setting("batch_size")
+    size = n_samples if size == "auto" else size
     if min(size, n_samples) < 2:
         raise ValueError(
             "normalization='batch' standardizes over the rows of a mini-batch and "

@@ -1,6 +1,7 @@
 """Targets that are numbers, and the losses that measure how far off one is."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from sklearn.metrics import r2_score
@@ -8,7 +9,7 @@ from sklearn.metrics import r2_score
 from .._stored import stored
 from ._coding import Coder
 
-__all__ = ["REGRESSION_LOSSES", "NumberCoder"]
+__all__ = ["REGRESSION_LOSSES", "NumberCoder", "StandardizingCoder"]
 
 # Loss -> `out_activation_`, the function from raw outputs to predictions.
 REGRESSION_LOSSES = {
@@ -53,3 +54,36 @@ class NumberCoder(Coder):
             return r2_score(y, self.decode(outputs), sample_weight=sample_weight)
 
         return score
+
+
+@stored
+@dataclass(frozen=True, eq=False)
+class StandardizingCoder(NumberCoder):
+    """Numbers less their mean, in units of their spread; for "poisson", of the mean."""
+
+    mean: np.ndarray  # (n_outputs,)
+    spread: np.ndarray  # (n_outputs,)
+
+    @classmethod
+    def of(cls, loss: str, y, weight) -> Self:
+        """Learn mean and spread of y, (n,) or (n, n_outputs), of rows so heavy."""
+        y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        unit = np.maximum(np.abs(y).max(axis=0), np.finfo(np.float64).tiny)
+        mean = np.average(y / unit, axis=0, weights=weight)
+        variance = np.average((y / unit - mean) ** 2, axis=0, weights=weight)
+        spread = np.sqrt(variance)
+        if REGRESSION_LOSSES[loss] == "exp":  # outputs are logarithms of such units
+            mean, spread = np.zeros_like(mean), mean
+        varies = spread > 8 * np.finfo(np.float64).eps
+        return cls(loss, mean * unit, np.where(varies, spread, 1.0) * unit)
+
+    def encode(self, y, dtype) -> np.ndarray:
+        """Write targets as (n, n_outputs), of mean 0 and spread 1."""
+        Y = super().encode(y, np.float64)
+        half = 0.5  # a difference of the largest numbers would overflow
+        Y = (Y * half - self.mean * half) / (self.spread * half)
+        return np.ascontiguousarray(Y, dtype=dtype)
+
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Give predictions (n, K) the units and the shape of y."""
+        return super().decode(outputs.astype(np.float64) * self.spread + self.mean)

@@ -84,7 +84,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
             y = column_or_1d(y, warn=True)
         return as_numbers(y)
 
-    def _coder_of(self, y, *, keeps: bool) -> NumberCoder:
+    def _coder_of(self, y, weight, *, keeps: bool) -> NumberCoder:
         return NumberCoder(self.loss)
 
     def _weigh(self, Y, sample_weight):

@@ -128,6 +128,10 @@ class TrainingParameters(BaseEstimator):
         "track_gradients": [StrOptions({"epoch", "batch"}), None],
     }
 
+    def _setting(self, name: str):
+        """A parameter as the fit takes it."""
+        return getattr(self, name)
+
     def _settings(self, batch_size: int, dropout_seed: int) -> Settings:
         """What the loop over epochs reads."""
         return Settings(
@@ -142,7 +146,7 @@ class TrainingParameters(BaseEstimator):
             shuffle=bool(self.shuffle),
             members_have_own_orders=self._members_have_own_orders(),
             tol=self.tol,
-            n_iter_no_change=self.n_iter_no_change,
+            n_iter_no_change=self._setting("n_iter_no_change"),
             verbose=self.verbose,
             dropout_seed=dropout_seed,
         )
@@ -157,20 +161,21 @@ class TrainingParameters(BaseEstimator):
             float(self.learning_rate_init),
             power_t=self.power_t,
             decay_rate=self.decay_rate,
-            max_iter=self.max_iter,
+            max_iter=self._setting("max_iter"),
             warmup_epochs=self.warmup_epochs,
         )
 
     def _rows_per_batch(self, n_training: int, n_given: int) -> int:
         """Rows of a mini-batch; a batch larger than all rows that were given warns."""
-        if self.batch_size == "auto":
+        size = self._setting("batch_size")
+        if size == "auto":
             return min(200, n_training)
-        if self.batch_size > n_given:
+        if size > n_given:
             warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
                 "to be clipped"
             )
-        return int(min(self.batch_size, n_training))
+        return int(min(size, n_training))
 
     def _takes_batches(self) -> bool:
         """Whether `partial_fit` is there; `available_if` shows the reason if not."""
