@@ -37,7 +37,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The class labels.
+        The class labels, also those whose rows all have weight zero.
     validation_scores_ : list of float or None
         Accuracy of the validation set after every epoch.
     """

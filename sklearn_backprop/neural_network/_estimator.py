@@ -243,7 +243,7 @@ class NetworkEstimator(
             self._settle(len(examples) - n_held_out)
         refuse_incompatible(
             self,
-            weight=examples.of(examples.sample_weight),
+            weight=examples.weight(),
             dtype=X.dtype,
             validation_given=given is not None,
         )

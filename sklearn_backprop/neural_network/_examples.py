@@ -46,9 +46,13 @@ class Examples:
         """What trees learn of y: indicators where they are sparse."""
         return self.Y if issparse(self.y) else self.y
 
+    def weight(self) -> np.ndarray | None:
+        """Weights (m,) of the rows that count, those of their classes in them."""
+        return self.weigh(self.of(self.Y), self.of(self.sample_weight))
+
     def rows(self) -> Rows:
         """Give the rows as the engine takes them, weights in a unit of their own."""
-        weight = self.weigh(self.of(self.Y), self.of(self.sample_weight))
+        weight = self.weight()
         if weight is None:
             return Rows(self.X, self.Y, order=self.order)
         unit = weight_unit(weight)
@@ -58,7 +62,7 @@ class Examples:
 
     def without_weightless_classes(self) -> "Examples":
         """Leave out rows to which the weights of classes give none."""
-        weight = self.weigh(self.of(self.Y), self.of(self.sample_weight))
+        weight = self.weight()
         if weight is None or weight.all():
             return self
         counting = np.flatnonzero(weight)

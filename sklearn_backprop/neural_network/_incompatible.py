@@ -52,9 +52,9 @@ def _refuse_outside(dtype, name, value) -> None:
 def _refuse_light(params, total_weight: float) -> None:
     if params.alpha > _LARGEST_PENALTY * total_weight:
         raise ValueError(
-            f"sample_weight sums to {total_weight:.3g}, and the penalty is alpha="
-            f"{params.alpha:g} over that: it leaves nothing of the loss. Rescale "
-            "sample_weight to about 1, or pass alpha=0."
+            f"The weights of the rows sum to {total_weight:.3g}, and the penalty is "
+            f"alpha={params.alpha:g} over that: it leaves nothing of the loss. Rescale "
+            "sample_weight and class_weight to about 1, or pass alpha=0."
         )
 
 

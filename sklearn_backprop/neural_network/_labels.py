@@ -163,5 +163,5 @@ def _check_known(class_weight, classes) -> None:
     if unknown:
         raise ValueError(
             f"class_weight names the classes {unknown}, which y does not have; its "
-            f"classes are {list(classes)}."
+            f"classes are {classes.tolist()}."
         )

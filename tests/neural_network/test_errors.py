@@ -455,9 +455,15 @@ def test_weights_of_any_size_only_rescale(unit):
             )
 
 
-def test_weights_too_small_for_the_penalty():
-    with pytest.raises(ValueError, match=r"sums to 1.5e-298.*Rescale sample_weight"):
-        BackpropMLPClassifier((5,)).fit(X, Y, np.full(150, 1e-300))
+@pytest.mark.parametrize("by", ["sample_weight", "class_weight"])
+def test_weights_too_small_for_the_penalty(by):
+    model, weight = BackpropMLPClassifier((5,)), None
+    if by == "sample_weight":
+        weight = np.full(150, 1e-300)
+    else:
+        model.set_params(class_weight=dict.fromkeys(range(3), 1e-300))
+    with pytest.raises(ValueError, match=r"rows sum to 1.5e-298.*Rescale sample_w"):
+        model.fit(X, Y, weight)
 
 
 def test_too_few_rows_of_positive_weight_to_hold_some_out():
