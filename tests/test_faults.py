@@ -40,7 +40,7 @@ def test_faults_end_in_numbers_or_in_their_own_error():
         [sys.executable, str(_path), "--cases", "0", "--faults", "20"],
         capture_output=True,
         text=True,
-        timeout=240,  # a hang, not slowness
+        timeout=600,  # a hang, not slowness
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -44,7 +44,7 @@ def test_a_forked_child_works(when):
     done = subprocess.run(
         [sys.executable, "-c", CHILD, when],
         env={**os.environ, "OMP_NUM_THREADS": "2"},
-        timeout=120,  # a hang, not slowness
+        timeout=600,  # a hang, not slowness
         check=False,
     )
     assert done.returncode == 7
@@ -81,6 +81,6 @@ def test_a_pool_of_forked_processes_works():
     subprocess.run(
         [sys.executable, "-c", POOL],
         env={**os.environ, "OMP_NUM_THREADS": "2"},
-        timeout=120,  # a hang, not slowness
+        timeout=600,  # a hang, not slowness
         check=True,
     )

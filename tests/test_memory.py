@@ -64,7 +64,7 @@ def test_no_memory_is_an_error_and_not_the_end():
         },
         capture_output=True,
         text=True,
-        timeout=120,  # a hang, not slowness
+        timeout=600,  # a hang, not slowness
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

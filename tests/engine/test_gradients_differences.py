@@ -144,11 +144,13 @@ def test_activations_are_their_formulas(name, dtype):
     np.testing.assert_allclose(got, expected, rtol=rtol, atol=tiny)
 
 
-@pytest.mark.parametrize("loss_link", _engine.loss_links(), ids="-".join)
+# Not Poisson's: exp(1e4) is infinite.
+BOUNDED = [pair for pair in _engine.loss_links() if pair[0] != "poisson"]
+
+
+@pytest.mark.parametrize("loss_link", BOUNDED, ids="-".join)
 @pytest.mark.parametrize("dtype", ["32", "64"])
 def test_losses_stay_finite_for_large_outputs(loss_link, dtype):
-    if loss_link[0] == "poisson":
-        pytest.skip("exp(1e4) is infinite")
     layers, _, _ = make_layers(3, (), 3, "relu")
     network = make_network(layers, *loss_link, dtype)
     theta = np.concatenate([np.eye(3).ravel(), np.zeros(3)]).astype(f"float{dtype}")

@@ -15,7 +15,7 @@ from sklearn_backprop import (
     BackpropMLPRegressor,
     GDLinearRegression,
 )
-from sklearn_backprop.exceptions import DivergenceError
+from sklearn_backprop.exceptions import DivergenceError, VanishedTrainingWarning
 
 LOADERS = {
     "digits": load_digits,
@@ -69,7 +69,11 @@ class Case:
         return model(**{"random_state": 0, **settings})
 
     def train(self, changes=None):
-        """Give the estimator, fitted or left by a DivergenceError, and its score."""
+        """Give the estimator, fitted or left by a DivergenceError, and its score.
+
+        Only an ailing training may warn of being vain.
+        """
+        in_vain = "ignore" if self.ailment and not changes else "error"
         changes = dict(changes or {})
         settings = dict(self.settings)
         scaled = changes.pop("scaled", settings.pop("scaled", True))
@@ -80,6 +84,7 @@ class Case:
         extra = {"X_val": X_test, "y_val": y_test} if validate else {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.simplefilter(in_vain, VanishedTrainingWarning)
             try:
                 model.fit(X_train, y_train, **extra)
             except DivergenceError:

@@ -1,6 +1,7 @@
 """Learning from blocks of rows."""
 
 import pickle
+from itertools import product
 
 import numpy as np
 import pytest
@@ -29,14 +30,18 @@ def fit_blocks(model, blocks, X, Y, weight, container=np.asarray):
 
 # The first blocks have too few rows.
 @pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
-@pytest.mark.parametrize("container", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize(
-    "params", [{}, {"alpha": 0.1}, {"fit_intercept": False}, {"positive": True}]
+    ("params", "container"),
+    [
+        *product(
+            [{}, {"alpha": 0.1}, {"fit_intercept": False}],
+            [np.asarray, sparse.csr_array],
+        ),
+        ({"positive": True}, np.asarray),  # nnls takes dense data
+    ],
 )
 def test_normal_blocks_in_any_order_are_all_rows_together(params, container, rows):
     X, Y, weight = rows
-    if params.get("positive") and container is not np.asarray:
-        pytest.skip("nnls takes dense data")
     model = GDLinearRegression(solver="normal", **params)
     whole = GDLinearRegression(solver="normal", **params).fit(X, Y, weight)
     blocks = np.split(np.arange(90), [2, 3, 40])
