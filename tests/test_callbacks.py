@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
@@ -36,6 +37,18 @@ CASES = {
     "adam": (BackpropMLPClassifier(**NET), CLASSES, "epoch"),
     "early": (BackpropMLPClassifier(**NET, early_stopping=True), CLASSES, "epoch"),
     "batchnorm": (BackpropMLPRegressor(**NET, normalization="batch"), NUMBERS, "epoch"),
+    "frozen": (
+        BackpropMLPRegressor(
+            **NET,
+            normalization="batch",
+            pretrained=FrozenEstimator(
+                BackpropMLPRegressor((6,), normalization="batch").partial_fit(*NUMBERS)
+            ),
+            layer_rates=[0, 1],
+        ),
+        NUMBERS,
+        "epoch",
+    ),
     "lbfgs": (BackpropMLPRegressor(**NET, solver="lbfgs"), NUMBERS, "iteration"),
     "recurrent": (BackpropRNNClassifier(**NET), CLASSES, "epoch"),
     "descent": (GDLinearRegression(max_iter=7), NUMBERS, "iterations"),

@@ -35,12 +35,13 @@ _PAIRS = (
 _READ_BY_OTHERS = {
     "init", "init_scale", "track_gradients", "residual_block_size", "weight_decay",
     "decay_rate", "quantile", "huber_delta", "embedded_features", "member_weights",
-    "member_batches",
+    "member_batches", "pretrained",
 }  # fmt: skip
 _LACKING = {
     "dropout": "it has no dropout",
     "numerical_embedding": "it has no embeddings of numbers",
     "n_members": "it is one network",
+    "layer_rates": "its layers learn at one rate",
     "loss": "it minimises the log loss alone",
     "class_weight": "it has no class weights",
     "clip": "it does not clip gradients",

@@ -147,6 +147,19 @@ def test_poisson_predicts_means():
     assert_same(variable, net.predict(X)[:, None], 1e-10)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_a_network_that_started_as_another(normalization, dtype):
+    shape = {"normalization": normalization, "dtype": dtype}
+    source = fit_classifier(LABELS, **shape)
+    tuned = fit_classifier(
+        LABELS == 2, **shape, pretrained=source, layer_rates=[0, 1], solver="lbfgs"
+    )
+    outputs = run(to_onnx(tuned), X.astype(dtype))
+    expected = tuned.predict_proba(X.astype(dtype))
+    assert_same(outputs["probabilities"], expected, TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("y", [Y[:, 0], Y], ids=["one", "two"])
 @pytest.mark.parametrize("solver", ["gd", "normal"])

@@ -13,6 +13,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import InconsistentVersionWarning as OfScikitLearn
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skops import io
@@ -183,6 +184,21 @@ def test_all_public_estimators_are_trusted():
     pipeline = make_pipeline(StandardScaler(), fit(SETTINGS["blocks"])).fit(X, LABELS)
     again = read_skops(io.dumps(pipeline))
     assert_array_equal(again.predict_proba(X), pipeline.predict_proba(X))
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_pretrained_network_is_stored_with_what_it_started(route):
+    dump, read = ROUTES[route]
+    shape = {"hidden_layer_sizes": (5,), "normalization": "batch"}
+    source = fit(BackpropMLPClassifier(**shape))
+    tuned = fit(
+        BackpropMLPClassifier(
+            **shape, pretrained=FrozenEstimator(source), layer_rates=[0.5, 1]
+        )
+    )
+    again = read(dump(tuned))
+    assert_array_equal(again.predict_proba(X), tuned.predict_proba(X))
+    assert_array_equal(fit(again).predict_proba(X), tuned.predict_proba(X))
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -48,6 +48,55 @@ def falling(*losses):
     return np.array(losses, dtype=float)
 
 
+# ------------------------------------------------------------------- frozen arrays
+def test_arrays_that_do_not_learn_are_left_out_of_what_gradients_tell():
+    records = history(
+        gradient_norm=(NAN, 1e-5, 1.0), update_ratio=(0.0, 2e-3, 2e-3)
+    ).without(NAMES[:1])
+    assert records.names == tuple(NAMES[1:])
+    found = _layers.vanishing_gradients(records, PARAMS)
+    assert found.layers == (1,)  # of the whole history
+    assert found.names == ("hidden 2 weights",)
+    assert found.epochs == (4, 4)
+    assert _steps.largest_update(records) == 2e-3
+    steep = history(global_norm=1e6, gradient_norm=(NAN, 1.0, 1e6))
+    found = _steps.exploding_gradients(
+        steep.without(NAMES[:1]), falling(1, 1, 1, 1), PARAMS
+    )
+    assert found.names == ("output weights",)
+    assert found.layers == (2,)
+    alone = history(gradient_norm=(NAN, NAN, 1.0)).without(NAMES[:2])
+    assert _layers.vanishing_gradients(alone, PARAMS) is None
+
+
+def test_a_gradient_vanishes_since_its_layer_thawed():
+    records = history(n_epochs=6)
+    records["gradient_norm"][:, 0] = [NAN, NAN, NAN, 1e-5, 1.0, 1e-5]
+    assert _layers.vanishing_gradients(records, PARAMS).epochs == (4, 6)
+
+
+@pytest.mark.parametrize(
+    ("find", "name"),
+    [
+        (_layers.dead_units, "dead_fraction"),
+        (_layers.saturated_units, "saturated_fraction"),
+    ],
+)
+def test_units_behind_frozen_weights_are_not_cured_by_steps(find, name):
+    records = history(**{name: (0.75, 0.1, NAN)})
+    remedy = find(records, PARAMS, NAMES[:1]).remedy
+    assert "layer_rates for hidden 1 weights" in remedy
+    assert "pretrained" in remedy
+    assert "learning_rate_init" not in remedy
+    assert "learning_rate_init" in find(records, PARAMS, NAMES[1:2]).remedy
+
+
+def test_frozen_units_that_are_alike_are_no_symmetric_start():
+    weights = dict(zip(NAMES, [np.ones((3, 4)), np.eye(4), np.eye(4)], strict=True))
+    assert _layers.symmetric_start(weights, PARAMS).layers == (0,)
+    assert _layers.symmetric_start(weights, PARAMS, NAMES[:1]) is None
+
+
 # ------------------------------------------------------------------------ layers
 @pytest.mark.parametrize(
     ("first", "at_chance", "is_found"),

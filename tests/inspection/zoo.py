@@ -61,6 +61,8 @@ class Case:
 
     def make(self, changes=None):
         settings = {**self.settings, **(changes or {})}
+        if "pretrained" in settings:
+            settings["pretrained"] = settings["pretrained"]()
         model = settings.pop("model", None)
         if model is not None:
             return model(**settings)
@@ -102,6 +104,26 @@ def linear(**settings):
     return {"model": GDLinearRegression, **settings}
 
 
+@cache
+def source(**settings):
+    """A network that has learned to tell the digits 0 to 4."""
+    X, y = load_digits(return_X_y=True)
+    net = BackpropMLPClassifier((16, 16), random_state=1, max_iter=60, **settings)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return net.fit(X[y < 5] / 16, y[y < 5])
+
+
+def killed_source():
+    """The same, killed by a long step."""
+    return source(learning_rate_init=0.5)
+
+
+def frozen(pretrained, **settings):
+    settings = {"layer_rates": (0, 0, 1), "learning_rate_init": 0.05, **settings}
+    return deep(2, 16, pretrained=pretrained, max_iter=60, **settings)
+
+
 HEALTHY = [
     Case("dropout", "wine", deep(2, dropout=0.2, max_iter=100, n_iter_no_change=100)),
     Case(
@@ -122,6 +144,9 @@ HEALTHY = [
     Case("tanh", "wine", deep(1, activation="tanh", max_iter=200)),
     Case("relu", "diabetes", deep(2, max_iter=100)),
     Case("lbfgs", "wine", deep(1, solver="lbfgs")),
+    Case("frozen layer", "digits", frozen(source, layer_rates=(0, 1, 1))),
+    Case("frozen layers, lbfgs", "digits", frozen(source, solver="lbfgs")),
+    Case("slow layers", "digits", frozen(source, layer_rates=(0.01, 0.03, 1))),
     Case("descent", "diabetes", linear()),
     Case("normal equation", "diabetes", linear(solver="normal")),
 ]
@@ -176,6 +201,8 @@ AILING = [
          "dead_units", remedy={"learning_rate_init": 0.02}, bar=0.8),
     Case("born dead", "diabetes", deep(15, 3, max_iter=80),
          "dead_units", remedy={"activation": "leaky_relu"}, bar=0.2),
+    Case("frozen and dead", "digits", frozen(killed_source),
+         "dead_units", remedy={"pretrained": source}, bar=0.7),
     Case("tanh saturated", "wine", deep(2, activation="tanh", init_scale=20.0,
                                         max_iter=60),
          "saturated_units", remedy={"init_scale": 1.0}, bar=0.9),

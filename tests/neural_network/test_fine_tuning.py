@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from sklearn_backprop import BackpropMLPClassifier, BackpropMLPRegressor
+from sklearn_backprop.exchange import from_sklearn
 from sklearn_backprop.inspection import backpropagate
 from sklearn_backprop.neural_network import PiecewiseLinearEmbedding
 from sklearn_backprop.neural_network._solvers import SOLVERS
@@ -100,6 +101,12 @@ def test_a_network_for_labels_starts_one_for_numbers_in_another_precision():
     tuned.fit(B.astype(np.float32), B_LABELS)
     assert tuned.coefs_[0].dtype == np.float32
     assert_array_equal(tuned.coefs_[0], source.coefs_[0].astype(np.float32))
+
+
+def test_a_network_of_scikit_learns_is_tuned_by_way_of_ours():
+    theirs = MLPClassifier(WIDTHS, max_iter=3, random_state=0).fit(A, A_LABELS)
+    tuned = make(pretrained=from_sklearn(theirs), layer_rates=FROZEN).fit(B, B_LABELS)
+    assert_array_equal(tuned.coefs_[1], theirs.coefs_[1])
 
 
 def test_arrays_put_in_by_hand_are_those_that_are_copied():
