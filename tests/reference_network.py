@@ -458,13 +458,15 @@ class ReferenceNetwork:
                     clip_mode="norm", step=None, rate=0.1):  # fmt: skip
         """Go over the rows once; `state` holds theta, running and the optimizer's.
 
-        `step` is one of OPTIMIZERS with its hyper-parameters bound. Returns the
-        epoch's loss and its records.
+        `step` is one of OPTIMIZERS with its hyper-parameters bound; `rate` is one
+        number or one for each step. Returns the epoch's loss and its records.
         """
         w = np.ones(len(X)) if w is None else np.asarray(w, dtype=float)
         total, loss, records = w.sum(), 0.0, []
         counts = {"total_weight": total, "mean_weight": total / len(order)}
-        for start in range(0, len(order), batch_size):
+        starts = range(0, len(order), batch_size)
+        rates = np.broadcast_to(rate, len(starts))
+        for start, rate_of_step in zip(starts, rates, strict=True):
             rows = order[start : start + batch_size]
             batch = X[rows], Y[rows], w[rows]
             if batch[2].sum() == 0:
@@ -476,7 +478,7 @@ class ReferenceNetwork:
             state["running"] = self.next_running(state["running"], caches)
             clipped = CLIPS[clip_mode](gradient, clip) if clip else gradient
             before = state["theta"]
-            step(state, clipped, rate, self.is_weight())
+            step(state, clipped, rate_of_step, self.is_weight())
             records.append(self._record(before, gradient, clipped, state["theta"]))
         return loss, summarize(records)
 
@@ -564,10 +566,14 @@ OPTIMIZERS = {
 # --------------------------------------------------------------- schedules
 def rate_of_epoch(
     schedule, epoch, learning_rate_init, *, max_iter=200, rows_seen=0, power_t=0.5,
-    decay=0.95, stalls=0, warmup_epochs=0,
+    decay=0.95, stalls=0, warmup_epochs=0, n_steps=1,
 ):  # fmt: skip
-    """Give the learning rate of an epoch (counted from 0)."""
+    """Give the learning rate of an epoch (counted from 0), or of each of its steps."""
     rate = learning_rate_init
+    if schedule == "coslog":
+        epoch = epoch + np.arange(n_steps) / n_steps
+        rate = rate * np.sin(np.pi * np.log2(1 + 15 * epoch / max_iter)) ** 2
+        return rate * np.minimum(1, (epoch + 1) / (warmup_epochs + 1))
     if schedule == "invscaling" and rows_seen > 0:
         rate = learning_rate_init / (rows_seen + 1) ** power_t
     elif schedule == "adaptive":

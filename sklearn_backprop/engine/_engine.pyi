@@ -438,7 +438,7 @@ class _Trainer(Generic[_T]):
         *,
         constants: _Array[_T] | None = None,
         batch_size: int,
-        learning_rate: float,
+        learning_rate: float | NDArray[np.float64],
         alpha: float = 0.0,
         total_weight: float | None = None,
         clip: float | None = None,
@@ -453,7 +453,8 @@ class _Trainer(Generic[_T]):
         they lie), the last one may be shorter. With S the total weight over the number
         of rows, a mini-batch of k rows has the objective (sum of weight * loss) / (k S)
         + alpha / (2 total_weight) |penalised parameters|^2, whose mean over batches is
-        that of all rows; ``total_weight`` defaults to the weight of the rows. Runs
+        that of all rows; ``total_weight`` defaults to the weight of the rows.
+        ``learning_rate`` is one number, or (n_batches,) with one for each. Runs
         without the GIL, takes it back about every 0.1 s to look for signals:
         KeyboardInterrupt leaves theta, running and the state as after the last finished
         step. ``seed`` draws the dropout masks, together with the step counter t. BLAS

@@ -7,6 +7,7 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "prediction.hpp"
@@ -552,6 +554,9 @@ Selection selection_of(const Order& order, Index n_rows, Index n_members) {
   return {first, 0, Index(order->shape(0)), n_members};
 }
 
+// One for all mini-batches of an epoch, or (n_batches,).
+using Rates = std::variant<double, Array<const double, 1>>;
+
 clipping::Clip clip_of(std::optional<double> threshold, const std::string& mode) {
   if (!threshold.has_value()) return {};
   return {clipping::mode_of(mode), *threshold};
@@ -562,7 +567,7 @@ nb::dict train_epoch(Trainer<T>& trainer, const Array<T, 1>& theta,
                      const Array<T, 1>& running, nb::handle X,
                      const Array<const T, 2>& Y, const Weights<T>& weight,
                      const Order& order, const Constants<T>& constants,
-                     Index batch_size, double learning_rate, double alpha,
+                     Index batch_size, const Rates& learning_rate, double alpha,
                      std::optional<double> total_weight, std::optional<double> clip,
                      const std::string& clip_mode,
                      const std::optional<std::string>& record, std::uint64_t seed,
@@ -576,7 +581,14 @@ nb::dict train_epoch(Trainer<T>& trainer, const Array<T, 1>& theta,
   const Selection rows = selection_of(order, input.rows(), network.head().n_members());
   EpochSettings settings;
   settings.batch_size = std::min(batch_size, std::max<Index>(1, rows.count));
-  settings.step = {learning_rate, clip_of(clip, clip_mode)};
+  settings.step.clip = clip_of(clip, clip_mode);
+  if (const auto* rates = std::get_if<Array<const double, 1>>(&learning_rate)) {
+    require_size("learning_rate", rates->size(),
+                 (rows.count + settings.batch_size - 1) / settings.batch_size);
+    settings.rates = rates->data();
+  } else {
+    settings.step.learning_rate = std::get<double>(learning_rate);
+  }
   settings.seed = seed;
   settings.n_threads = n_threads;
   if (record.has_value()) settings.record = record_mode_of(*record);

@@ -27,6 +27,7 @@ struct EpochSettings {
   Index batch_size = 1;
   Weighing weighing;
   StepSettings step;
+  const double* rates = nullptr;  // of each mini-batch, where they differ
   RecordMode record = RecordMode::none;
   std::uint64_t seed = 0;
   int n_threads = 1;
@@ -130,7 +131,11 @@ class Trainer {
         result.divergence = find_divergence(pass, data, batch, measures.objective);
         break;
       }
-      step(team, measures, settings.step, recorder.is_on(), theta);
+      StepSettings of_step = settings.step;
+      if (settings.rates != nullptr) {
+        of_step.learning_rate = settings.rates[begin / settings.batch_size];
+      }
+      step(team, measures, of_step, recorder.is_on(), theta);
       if (recorder.is_on()) record(measures, recorder);
       result.loss += measures.objective * double(batch.count) / double(rows.count);
       ++result.n_steps;

@@ -44,6 +44,7 @@ _LACKING = {
     "layer_rates": "its layers learn at one rate",
     "loss": "it minimises the log loss alone",
     "class_weight": "it has no class weights",
+    "label_smoothing": "it learns labels as they are",
     "clip": "it does not clip gradients",
     "clip_mode": "it does not clip gradients",
     "warmup_epochs": "its schedules have no warm-up",

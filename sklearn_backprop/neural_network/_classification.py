@@ -1,9 +1,12 @@
 """Networks that learn labels."""
 
+from dataclasses import replace
+from numbers import Real
+
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -33,6 +36,16 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     class_weight : dict, "balanced" or None, default=None
         Factor of each class on the weights of its rows; "balanced" gives all classes
         the same total weight.
+    label_smoothing : float in [0, 1), default=0.0
+        How far the targets of the loss lie on the way from the labels to even odds: of
+        K exclusive classes, the right one counts 1 - label_smoothing in full and that
+        rest is shared out equally among all K (Szegedy et al., 2016); of two classes,
+        or of each of several labels, halves.
+
+    References
+    ----------
+    Szegedy, C., Vanhoucke, V., Ioffe, S., Shlens, J., & Wojna, Z. (2016). Rethinking
+    the Inception architecture for computer vision. CVPR.
 
     Attributes
     ----------
@@ -46,6 +59,7 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
     _parameter_constraints: dict = {
         "loss": [StrOptions(set(CLASSIFICATION_LOSSES))],
         "class_weight": [StrOptions({"balanced"}), dict, None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     }
 
     @available_if(lambda estimator: estimator._takes_blocks())
@@ -120,6 +134,10 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _coder_of(self, y, weight, *, keeps: bool) -> LabelCoder:
+        coder = self._coder_of_classes(y, keeps=keeps)
+        return replace(coder, smoothing=float(self.label_smoothing))
+
+    def _coder_of_classes(self, y, *, keeps: bool) -> LabelCoder:
         if not (keeps and hasattr(self, "classes_")):
             coder = LabelCoder.of(y)
             self.classes_ = coder.classes

@@ -62,6 +62,7 @@ class BackpropMLPClassifier(HiddenLayers, FineTuning, NetworkClassifier):
         layer_rates=None,
         loss="log_loss",
         class_weight=None,
+        label_smoothing=0.0,
         solver="adam",
         alpha=0.0001,
         weight_decay=0.01,

@@ -155,14 +155,16 @@ class NetworkEpochs(EpochLoop):
 
     def _pass(self):
         settings, network = self.settings, self.state.network
-        self.rate = settings.schedule.rate(self.state.progress)
+        n_steps = -(-len(self.rows) // settings.batch_size)
+        rates = settings.schedule.rates(self.state.progress, n_steps)
+        self.rate = float(np.mean(rates))
         return self.pass_batches(
             self.trainer,
             network.theta,
             network.running,
             constants=network.constants,
             batch_size=settings.batch_size,
-            learning_rate=self.rate,
+            learning_rate=rates,
             alpha=settings.alpha / self.rows.weight_unit,
             clip=settings.clip,
             clip_mode=settings.clip_mode,

@@ -44,7 +44,7 @@ class Examples:
     @property
     def labels(self):
         """What trees learn of y: indicators where they are sparse."""
-        return self.Y if issparse(self.y) else self.y
+        return self.Y > 0.5 if issparse(self.y) else self.y
 
     def weight(self) -> np.ndarray | None:
         """Weights (m,) of the rows that count, those of their classes in them."""
@@ -79,7 +79,7 @@ class Examples:
             places,
             test_size=fraction,
             random_state=seed,
-            stratify=self.of(self.Y).astype(bool) if stratify else None,
+            stratify=self.of(self.Y) > 0.5 if stratify else None,
         )
         training, held_out = (replace(self, order=part) for part in parts)
         return training, held_out

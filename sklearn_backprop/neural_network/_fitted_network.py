@@ -39,7 +39,7 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
     best_validation_score_ : float or None
         The largest validation score; the weights are those that reached it.
     learning_rate_curve_ : list of float
-        Rate of every epoch.
+        Rate of every epoch; the mean over its steps where they have rates of their own.
     gradient_history_ : dict of ndarray
         What the gradients did, one row per record and one column per recorded array,
         the weight matrices, also of an embedding: "gradient_norm", "gradient_norm_max"

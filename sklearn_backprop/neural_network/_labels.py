@@ -31,6 +31,7 @@ class LabelCoder(Coder):
     is_multilabel: bool
     is_sparse: bool  # whether indicators of labels came, and are to leave, as CSR
     out_activation: str
+    smoothing: float = 0.0  # how far rows lie on the way to even odds
 
     @classmethod
     def of(cls, y) -> Self:
@@ -48,8 +49,19 @@ class LabelCoder(Coder):
             out_activation="softmax" if kind == "multiclass" else "logistic",
         )
 
+    @property
+    def _even(self) -> float:
+        """Each output where nothing is known."""
+        return 1 / len(self.classes) if self.out_activation == "softmax" else 0.5
+
     def encode(self, y, dtype) -> np.ndarray:
         """Write labels as rows (n, K); refuse unknown ones."""
+        Y = self._sharp(y, dtype)
+        if self.smoothing:
+            Y += self.smoothing * (self._even - Y)
+        return Y
+
+    def _sharp(self, y, dtype) -> np.ndarray:
         if self.is_multilabel:
             return self._indicators(y, dtype)
         if y.ndim > 1:
@@ -107,9 +119,10 @@ class LabelCoder(Coder):
 
     def members(self, Y: np.ndarray) -> np.ndarray:
         """Say for each row of Y (n, K) which classes it belongs to."""
+        is_set = self._even < Y
         if Y.shape[1] > 1 or self.is_multilabel:
-            return Y != 0
-        return np.equal(Y, np.arange(len(self.classes)))
+            return is_set
+        return np.equal(is_set, np.arange(len(self.classes)))
 
 
 def both_probabilities(raw: np.ndarray) -> np.ndarray:

@@ -63,6 +63,7 @@ class BackpropRNNClassifier(RecurrentLayers, FineTuning, NetworkClassifier):
         layer_rates=None,
         loss="log_loss",
         class_weight=None,
+        label_smoothing=0.0,
         solver="adam",
         alpha=0.0001,
         weight_decay=0.01,

@@ -1,8 +1,10 @@
-"""Learning-rate schedules: how far training has come -> the rate of the next epoch."""
+"""Learning-rate schedules: how far training has come -> the rate of what comes next."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from math import cos, pi
+from dataclasses import dataclass, replace
+from math import cos, log2, pi
+
+import numpy as np
 
 from .._stored import stored
 
@@ -16,7 +18,7 @@ SMALLEST_ADAPTIVE_RATE = 1e-6
 class Progress:
     """How far training has come."""
 
-    epoch: int = 0  # finished epochs
+    epoch: float = 0  # finished ones, and the share of the next that is over
     rows_seen: int = 0
     cuts: int = 0  # how often "adaptive" has divided the rate
 
@@ -35,7 +37,8 @@ class Schedule:
         The exponent of "invscaling" and the factor per epoch of "exponential".
     max_iter : int
         The epochs in which "cosine" comes down to zero; a longer training starts
-        it again (warm restarts; Loshchilov & Hutter, 2017).
+        it again (warm restarts; Loshchilov & Hutter, 2017). In as many "coslog" rises
+        and falls four times, ever more slowly (Holzmueller et al., 2024).
     warmup_epochs : int
         During the first k epochs the rate grows linearly towards the schedule's.
 
@@ -55,11 +58,22 @@ class Schedule:
     warmup_epochs: int = 0
 
     def rate(self, progress: Progress) -> float:
-        """Give the rate of the epoch that comes next."""
+        """Give the rate of the step that comes next."""
         base = self.learning_rate_init * SCHEDULES[self.name](self, progress)
         if progress.epoch < self.warmup_epochs:
             base *= (progress.epoch + 1) / (self.warmup_epochs + 1)
         return base
+
+    def rates(self, progress: Progress, n_steps: int) -> float | np.ndarray:
+        """Give the rates (n_steps,) of the next epoch's steps; one where all agree."""
+        if self.name not in STEPWISE:
+            return self.rate(progress)
+        epochs = progress.epoch + np.arange(n_steps) / n_steps
+        return np.array([self.rate(replace(progress, epoch=e)) for e in epochs])
+
+    def share_done(self, progress: Progress) -> float:
+        """Give the share of `max_iter` epochs that is over, since they began anew."""
+        return progress.epoch % self.max_iter / self.max_iter
 
     def can_be_cut(self, progress: Progress) -> bool:
         """Tell whether a stall should lower the rate rather than end training."""
@@ -75,6 +89,11 @@ SCHEDULES: dict[str, Callable[[Schedule, Progress], float]] = {
     "adaptive": lambda schedule, progress: 5.0**-progress.cuts,
     "exponential": lambda schedule, progress: schedule.decay_rate**progress.epoch,
     "cosine": lambda schedule, progress: (
-        (1 + cos(pi * (progress.epoch % schedule.max_iter) / schedule.max_iter)) / 2
+        (1 + cos(pi * schedule.share_done(progress))) / 2
+    ),
+    "coslog": lambda schedule, progress: (
+        (1 - cos(2 * pi * log2(1 + 15 * schedule.share_done(progress)))) / 2
     ),
 }
+# Those that change within an epoch.
+STEPWISE = {"coslog"}

@@ -62,6 +62,7 @@ class TabularMLPClassifier(TableNetwork, NetworkClassifier):
         member_weights="mini",
         loss="log_loss",
         class_weight=None,
+        label_smoothing=0.0,
         solver="adamw",
         alpha=0.0,
         weight_decay=0.0003,

@@ -40,7 +40,9 @@ class TrainingParameters(BaseEstimator):
         Rate of each epoch, for every solver but "lbfgs": "constant"; "invscaling",
         learning_rate_init / (`t_` + 1) ** power_t; "adaptive", divided by 5 whenever
         training stalls; "exponential", times `decay_rate` each epoch; "cosine", down
-        to zero over `max_iter` epochs.
+        to zero over `max_iter` epochs; "coslog", up from zero and down again four
+        times over `max_iter` epochs, each rise and fall twice as long as the one
+        before, with a rate of its own for each step (Holzmueller et al., 2024).
     learning_rate_init : float, default=0.001
         The rate that the schedule starts from.
     power_t : float, default=0.5
@@ -90,6 +92,9 @@ class TrainingParameters(BaseEstimator):
     References
     ----------
     Loshchilov, I., & Hutter, F. (2019). Decoupled weight decay regularization. ICLR.
+
+    Holzmueller, D., Grinsztajn, L., & Steinwart, I. (2024). Better by default: strong
+    pre-tuned MLPs and boosted trees on tabular data. NeurIPS.
     """
 
     _parameter_constraints: dict = {

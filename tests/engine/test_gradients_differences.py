@@ -537,6 +537,28 @@ def test_two_threads_are_one_to_rounding_and_the_same_each_time(normalization):
     )
 
 
+def test_mini_batches_may_have_rates_of_their_own():
+    """An epoch of two is two of one; a weightless one keeps its rate."""
+    layers, n, _ = make_layers(N_FEATURES, (5,), 1, "tanh")
+    network = make_network(layers, "squared_error", "identity")
+    X, Y, _ = make_data("squared_error", "identity", 1, n_rows=24)
+    weight = np.repeat([1.0, 0.0, 1.0], 8)
+    theta, running = start(n, 0)
+    whole, rates = theta.copy(), np.array([0.1, 7.0, 0.01])
+    network.trainer("sgd").train_epoch(
+        whole, running, X, Y, weight, batch_size=8, learning_rate=rates
+    )
+    trainer = network.trainer("sgd")
+    for rate, rows in ((0.1, slice(0, 8)), (0.01, slice(16, 24))):
+        trainer.train_epoch(
+            theta, running, X[rows], Y[rows], weight[rows], batch_size=8,
+            learning_rate=rate, total_weight=8 * 16 / 24,
+        )  # fmt: skip
+    np.testing.assert_allclose(whole, theta, rtol=1e-13)
+    with pytest.raises(ValueError, match="learning_rate has 3 elements, expected 6"):
+        trainer.train_epoch(theta, running, X, Y, batch_size=4, learning_rate=rates)
+
+
 def test_batch_norm_predicts_with_running_statistics():
     layers, n, n_running = make_layers(
         N_FEATURES, (3,), 1, "identity", normalization="batch"
