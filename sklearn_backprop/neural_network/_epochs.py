@@ -39,6 +39,7 @@ class Settings:
     members_have_own_orders: bool
     tol: float
     n_iter_no_change: float
+    averaging: float  # share of the mean of weights so far in that of the next epoch
     verbose: int
     dropout_seed: int
 
@@ -64,12 +65,15 @@ class NetworkEpochs(EpochLoop):
         self.validation = validation
         self.trainer = self._make_trainer()
         self.n_before = len(state.loss_curve)
+        self.max_epochs = 1
+        self.mean: tuple[np.ndarray, np.ndarray] | None = None  # of theta and running
         self.rate = settings.schedule.learning_rate_init
         state.validated = validation is not None
         state.unfinished, state.was_stopped = "", False
 
     def run(self, max_epochs: int) -> int:
         """Train until it stalls or the epochs are used up; return their number."""
+        self.max_epochs = max_epochs
         try:
             is_done = self.run_epochs(max_epochs)
         except KeyboardInterrupt:
@@ -211,7 +215,17 @@ class NetworkEpochs(EpochLoop):
             gradient_norm=_root_mean_square(
                 cut_by_name(epoch["records"])["global_norm"]
             ),
+            left=self._share_left(),
         )
+
+    def _share_left(self) -> tuple[float, float]:
+        """Bound the epochs to come, as multiples of those done.
+
+        The least: nothing improves from here on.
+        """
+        most = self.max_epochs - self.n_epochs
+        patience = self.settings.n_iter_no_change + 1 - self.state.stalled
+        return min(patience, most) / self.n_epochs, most / self.n_epochs
 
     # --- stopping
     def _count_stalled(self, improved: bool):
@@ -219,6 +233,31 @@ class NetworkEpochs(EpochLoop):
 
     def _validate(self, validation: Validation) -> bool:
         """Score the rows kept out, keep the best weights, tell of an improvement."""
+        own = self.state.network.snapshot()
+        try:
+            self._average(own)
+            return self._validate_mean(validation)
+        finally:
+            self.state.network.restore(own)
+
+    def _average(self, own: tuple[np.ndarray, np.ndarray]) -> None:
+        """Put the mean of weights over epochs into the network.
+
+        The first epochs count alike, as long as so few are no less recent than later
+        ones will be.
+        """
+        if self.settings.averaging == 0:
+            return
+        kept = min(self.settings.averaging, 1 - 1 / self.n_epochs)
+        if self.mean is None:
+            self.mean = own
+        self.mean = (
+            kept * self.mean[0] + (1 - kept) * own[0],
+            kept * self.mean[1] + (1 - kept) * own[1],
+        )
+        self.state.network.restore(self.mean)
+
+    def _validate_mean(self, validation: Validation) -> bool:
         state, network = self.state, self.state.network
         loss = network.mean_loss(validation.rows)
         if not np.isfinite(loss):

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -133,6 +133,10 @@ class NetworkEstimator(
 
     def _settle(self, n_training: int) -> None:
         """Choose what is left to the number of rows that are trained on."""
+
+    def _scorer(self, y, sample_weight) -> Callable[[np.ndarray], float]:
+        """Make what scores predictions (n, K) of validation rows with this y."""
+        return self._coder.scorer(y, sample_weight)
 
     def _loss_parameter(self) -> float:
         """The parameter of the loss, where it has one."""
@@ -338,7 +342,7 @@ class NetworkEstimator(
         if not holds_out:
             return examples.rows(), None
         training, held_out = self._hold_out(examples, self._training.seed)
-        return training.rows(), held_out.validation(self._coder.scorer)
+        return training.rows(), held_out.validation(self._scorer)
 
     def _given_validation(self, given: ValidationData) -> Validation:
         X = self._read_rows(given.X, dtype=self._training.network.dtype)
@@ -347,7 +351,7 @@ class NetworkEstimator(
         weight = read_weights(given.sample_weight, X)
         Y = self._coder.encode(y, X.dtype)
         examples = Examples(X, y, Y, weight, self._weigh)
-        return examples.validation(self._coder.scorer)
+        return examples.validation(self._scorer)
 
     def _n_held_out(self, n_rows: int) -> int:
         return int(np.ceil(self.validation_fraction * n_rows))

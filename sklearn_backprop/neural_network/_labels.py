@@ -19,6 +19,7 @@ __all__ = [
     "weights_by_class",
 ]
 
+_LEAST = 1e-7  # probability that a score tells from zero: rounding of float32
 CLASSIFICATION_LOSSES = ("log_loss", "squared_error")
 
 
@@ -114,6 +115,19 @@ class LabelCoder(Coder):
 
         def score(outputs):
             return accuracy_score(y, self.decode(outputs), sample_weight=sample_weight)
+
+        return score
+
+    def likelihood_scorer(self, y, sample_weight):
+        """Minus the log loss; of several labels, its sum over them."""
+        Y = self.encode(y, np.float64)
+
+        def score(outputs):
+            p = np.clip(outputs.astype(np.float64), _LEAST, 1 - _LEAST)
+            gains = Y * np.log(p)
+            if self.out_activation == "logistic":
+                gains += (1 - Y) * np.log(1 - p)
+            return float(np.average(gains.sum(axis=1), weights=sample_weight))
 
         return score
 

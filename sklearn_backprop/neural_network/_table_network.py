@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_y, check_consistent_length
 
 from .._dask_collections import refuse_dask_collections
@@ -17,6 +17,7 @@ from ._examples import Examples, read_weights
 from ._hidden_layers import HiddenLayers
 from ._inputs import Inputs, columns_of
 from ._numerical_embeddings import embedding_of
+from ._schedules import SCHEDULES
 from ._table_sizes import FEWEST_ROWS, precision_of_size, settings_of_size
 from ._training_parameters import TrainingParameters
 
@@ -62,12 +63,16 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
         Threshold beyond which gradients are clipped before the step.
     batch_size : int or "auto", default="auto"
         Rows per mini-batch; "auto" goes by the number of rows (see Notes).
+    learning_rate : str, default="auto"
+        Rate of each epoch, for every solver but "lbfgs": a schedule of the perceptrons
+        ("constant", "invscaling", "adaptive", "exponential", "cosine"), or "auto":
+        "constant", but "cosine" where the number of rows leaves fewer than 100 epochs.
     learning_rate_init : float, default=0.002
         The rate that the schedule starts from.
     max_iter : int or "auto", default="auto"
         Largest number of epochs; "auto" goes by the number of rows (see Notes), and
         does not warn where they do not suffice.
-    tol : float, default=0.0
+    tol : float, default=1e-05
         Training stops when the score of the validation rows has not improved by `tol`
         for `n_iter_no_change` epochs.
     early_stopping : "auto" or bool, default="auto"
@@ -75,9 +80,14 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
         score stalls; the best weights are kept. "auto" does so from 64 rows on.
     validation_fraction : float in [0, 1), default=0.2
         Share of rows held out by `early_stopping`.
-    n_iter_no_change : int, inf or "auto", default="auto"
-        Epochs without improvement after which training stops; "auto" goes by the number
-        of rows (see Notes).
+    n_iter_no_change : int or inf, default=16
+        Epochs without improvement after which training stops.
+    averaging : float in [0, 1), default=0.8
+        Where validation rows are watched, these score, and the model keeps, a running
+        mean of the weights at the ends of epochs. This is the share that the mean so
+        far has in the next one; 0 takes the weights as they are. The mean makes up for
+        the noise of steps as a falling rate would, without a date set for it (Izmailov
+        et al., 2018).
 
     Attributes
     ----------
@@ -102,27 +112,32 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
 
     What "auto" stands for goes by the number of rows that are trained on:
 
-    ============  ==========  =======  ========  ========
-    rows          batch_size  members  patience  max_iter
-    ============  ==========  =======  ========  ========
-    1             all rows    16       16        200
-    64            32          16       16        500
-    2 800         64          16       16        500
-    4 500         128         16       16        500
-    6 400         256         16       16        500
-    32 000        512         16       16        500
-    108 000       1024        8        10        100
-    250 000       1024        4        6         50
-    ============  ==========  =======  ========  ========
+    ============  ==========  =======
+    rows          batch_size  members
+    ============  ==========  =======
+    1             all rows    16
+    64            32          16
+    2 800         64          16
+    4 500         128         16
+    6 400         256         16
+    32 000        512         16
+    64 000        512         8
+    108 000       1024        8
+    200 000       1024        4
+    ============  ==========  =======
 
+    max_iter is such that rows x members x epochs do not pass 64 million, at least 20
+    and at most 400: some ten minutes on two cores, also for 400 000 rows of 54 columns.
     With fewer than 64 rows all are trained on, in one step an epoch and without
-    dropout. The limits of large tables keep a fit of 400 000 rows and 54 columns
-    within ten minutes on two cores.
+    dropout.
 
     References
     ----------
     Gorishniy, Y., Kotelnikov, A., & Babenko, A. (2025). TabM: Advancing tabular deep
     learning with parameter-efficient ensembling. ICLR.
+
+    Izmailov, P., Podoprikhin, D., Garipov, T., Vetrov, D., & Wilson, A. G. (2018).
+    Averaging weights leads to wider optima and better generalization. UAI.
     """
 
     _parameter_constraints: dict = {
@@ -134,22 +149,19 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
         "n_members": [_AUTO, Interval(Integral, 1, None, closed="left")],
         "max_iter": [_AUTO, Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean", _AUTO],
-        "n_iter_no_change": [
-            _AUTO,
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
+        "learning_rate": [StrOptions({"auto", *SCHEDULES})],
+        "averaging": [Interval(Real, 0, 1, closed="left")],
     }
 
     # --- what the number of rows settles
     def _settle(self, n_training: int) -> None:
-        of_size = settings_of_size(n_training)
+        of_size = settings_of_size(n_training, self.n_members)
         if self.solver == "lbfgs":  # it takes all rows, and no chance
             of_size |= {"dropout": 0.0, "max_iter": 200}
         self.choices_ = {
             name: value
             for name, value in of_size.items()
-            if isinstance(getattr(self, name), str)
+            if getattr(self, name) == "auto"
         }
 
     def _setting(self, name: str):
@@ -158,6 +170,9 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
 
     def _settled_params(self) -> dict[str, Any]:
         return {**super()._settled_params(), **self.choices_}
+
+    def _averaging(self) -> float:
+        return float(self.averaging)
 
     def _stops_early(self, n_rows: int) -> bool:
         if self.early_stopping == "auto":

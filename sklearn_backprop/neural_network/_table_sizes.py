@@ -1,4 +1,4 @@
-"""What suits a table of so many rows: batches, members, patience and precision."""
+"""What suits a table of so many rows: batches, members, epochs and precision."""
 
 from bisect import bisect_right
 
@@ -11,21 +11,29 @@ __all__ = ["FEWEST_ROWS", "precision_of_size", "settings_of_size"]
 FEWEST_ROWS = 64
 # Rows, ascending, from which on a mini-batch has so many: some 100 steps an epoch.
 _BATCHES = {0: 32, 2_800: 64, 4_500: 128, 6_400: 256, 32_000: 512, 108_000: 1024}
-# Members, epochs and patience: the work of a fit is rows x members x epochs.
-_MEMBERS = {0: 16, 108_000: 8, 250_000: 4}
-_EPOCHS = {0: 200, FEWEST_ROWS: 500, 108_000: 100, 250_000: 50}
-_PATIENCE = {0: 16, 108_000: 10, 250_000: 6}
+# Rows from which on there are so many members: the more rows, the less a single network
+# depends on chance, and the dearer is another.
+_MEMBERS = {0: 16, 64_000: 8, 200_000: 4}
+# Rows x members x epochs of the longest fit: some ten minutes on two cores.
+_MOST_WORK = 64_000_000
+_FEWEST_EPOCHS, _MOST_EPOCHS = 20, 400
+# Where the work limits epochs, so few that the rate should fall to zero with the last.
+_SHORT = 100
 
 
-def settings_of_size(n_rows: int) -> dict[str, float]:
+def settings_of_size(n_rows: int, n_members) -> dict[str, float | str]:
     """Give what "auto" stands for, by names of parameters."""
     is_small = n_rows < FEWEST_ROWS
+    if isinstance(n_members, str):
+        n_members = _at(_MEMBERS, n_rows)
+    n_epochs = _MOST_WORK // (n_rows * n_members)
+    n_epochs = min(max(n_epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
     return {
         "batch_size": n_rows if is_small else _at(_BATCHES, n_rows),
         "dropout": 0.0 if is_small else 0.1,
-        "n_members": _at(_MEMBERS, n_rows),
-        "max_iter": _at(_EPOCHS, n_rows),
-        "n_iter_no_change": _at(_PATIENCE, n_rows),
+        "learning_rate": "cosine" if n_epochs < _SHORT else "constant",
+        "n_members": n_members,
+        "max_iter": n_epochs,
     }
 
 

@@ -151,7 +151,8 @@ class TrainingParameters(BaseEstimator):
             shuffle=bool(self.shuffle),
             members_have_own_orders=self._members_have_own_orders(),
             tol=self.tol,
-            n_iter_no_change=self._setting("n_iter_no_change"),
+            n_iter_no_change=self.n_iter_no_change,
+            averaging=self._averaging(),
             verbose=self.verbose,
             dropout_seed=dropout_seed,
         )
@@ -160,9 +161,13 @@ class TrainingParameters(BaseEstimator):
         """Whether each member of an ensemble goes through the rows in its own order."""
         return False
 
+    def _averaging(self) -> float:
+        """Share that the mean of weights so far has in that of the next epoch."""
+        return 0.0
+
     def _schedule(self) -> Schedule:
         return Schedule(
-            self.learning_rate,
+            self._setting("learning_rate"),
             float(self.learning_rate_init),
             power_t=self.power_t,
             decay_rate=self.decay_rate,

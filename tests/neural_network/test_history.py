@@ -333,10 +333,13 @@ def test_verbose_prints_what_is_recorded(track, capsys):
     norms = twin.fit(X_IRIS, Y_IRIS).gradient_history_["global_norm"]
     assert [step for step, _ in lines] == [f"Iteration {i}" for i in (1, 2, 3)]
     for i, (_, values) in enumerate(lines):
-        assert list(values) == ["loss", "validation score", "gradient norm", "time"]
+        assert list(values) == [
+            "loss", "validation score", "gradient norm", "time", "left",
+        ]  # fmt: skip
         assert_allclose(values["loss"], model.loss_curve_[i], atol=1e-8)
         assert_allclose(values["validation score"], model.validation_scores_[i], 1e-5)
         assert_allclose(values["gradient norm"], norms[i], rtol=1e-3)
+    assert lines[-1][1]["left"] == 0
     times = [values["time"] for _, values in lines]
     assert sorted(times) == times
     assert 0 <= times[-1] < 60

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import eye_array
 from sklearn.base import clone
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -108,14 +109,14 @@ def test_it_is_a_perceptron_on_the_encoded_table_and_standardised_targets():
     y = 1e6 + 1e3 * X[:, 0]
     weight = rng.integers(0, 3, 150)
     X_val, y_val = rng.lognormal(size=(50, 3)), rng.normal(1e6, 1e3, 50)
-    model = TabularMLPRegressor(**QUICK, batch_size=40)
+    model = TabularMLPRegressor(**QUICK, batch_size=40, averaging=0.0)
     model.fit(X, y, weight, X_val=X_val, y_val=y_val)
     encoder = TableEncoder(dtype=np.float32).fit(X, sample_weight=weight)
     mean = np.average(y, weights=weight)
     spread = np.sqrt(np.average((y - mean) ** 2, weights=weight))
     shared = set(BackpropMLPRegressor().get_params()) & set(model.get_params())
     own = {name: getattr(model, name) for name in shared}
-    own |= {"dropout": 0.1, "n_iter_no_change": 16, "early_stopping": False}
+    own |= {"dropout": 0.1, "learning_rate": "constant", "early_stopping": False}
     plain = BackpropMLPRegressor(**own).fit(
         encoder.transform(X), (y - mean) / spread, weight,
         X_val=encoder.transform(X_val), y_val=(y_val - mean) / spread,
@@ -244,6 +245,47 @@ def test_validation_rows_pickles_and_clones():
     assert_array_equal(refit.predict(X), model.predict(X))
 
 
+def test_the_model_keeps_the_best_mean_of_weights():
+    """By hand, from the weights after each epoch; means of the first count alike."""
+    share, val = 0.6, {"X_val": X[150:], "y_val": Y[150:]}
+    settings = {**QUICK, "averaging": 0.0, "n_members": 1}
+    after = [
+        TabularMLPRegressor(**{**settings, "max_iter": n}).fit(X[:150], Y[:150], **val)
+        for n in range(1, 5)
+    ]
+    means = TabularMLPRegressor(**{**settings, "averaging": share})
+    means.fit(X[:150], Y[:150], **val)
+    assert means.loss_curve_ == after[-1].loss_curve_
+    scores = after[-1].validation_scores_
+    assert means.validation_scores_[0] == scores[0]
+    assert (np.diff(scores) > 0).all()  # so that each of `after` has its last weights
+    thetas = [model._training.network.theta for model in after]
+    expected = thetas[0]
+    for i, theta in enumerate(thetas[1:], start=2):
+        so_far = min(share, 1 - 1 / i)
+        expected = so_far * expected + (1 - so_far) * theta
+    assert_allclose(means._training.network.theta, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_scores_are_of_probabilities():
+    for y in (Y > 0, np.digitize(Y, [0, 1])):
+        model = TabularMLPClassifier(**QUICK)
+        model.fit(X[:150], y[:150], X_val=X[150:], y_val=y[150:])
+        found = log_loss(y[150:], model.predict_proba(X[150:]))
+        assert_allclose(max(model.validation_scores_), -found, rtol=1e-5)
+
+
+def test_verbose_says_what_is_left(capsys):
+    settings = {**QUICK, "max_iter": 3, "n_iter_no_change": 1}
+    TabularMLPRegressor(**settings, verbose=1).fit(X, Y)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        f"Iteration {i}" for i in (1, 2, 3)
+    ]
+    assert all("validation score" in line for line in lines)
+    assert lines[-1].endswith("left = 0 s")
+
+
 def test_training_goes_on():
     settings = {**QUICK, "dropout": 0.0, "early_stopping": False, "batch_size": 50}
     whole = TabularMLPRegressor(**settings).fit(X, Y)
@@ -286,7 +328,7 @@ def test_columns_that_are_not_embedded():
 def test_what_auto_stands_for():
     model = TabularMLPRegressor((4,), random_state=0, max_iter=1).fit(X, Y)
     assert model.choices_ == {
-        "batch_size": 32, "dropout": 0.1, "n_members": 16, "n_iter_no_change": 16,
+        "batch_size": 32, "dropout": 0.1, "n_members": 16, "learning_rate": "constant",
     }  # fmt: skip
     assert model._training.network.n_members == 16
     assert model.validation_scores_ is not None
@@ -294,12 +336,12 @@ def test_what_auto_stands_for():
     assert few.choices_["batch_size"] == 40
     assert few.choices_["dropout"] == 0
     assert few.validation_scores_ is None
-    sizes = [
-        settings_of_size(n) for n in (10, 64, 3_000, 20_000, 50_000, 200_000, 10**6)
-    ]
-    batches = [size["batch_size"] for size in sizes]
-    assert batches == [10, 32, 64, 256, 512, 1024, 1024]
-    assert [size["n_members"] for size in sizes][:5] == [16] * 5
+    sizes = {n: settings_of_size(n, "auto") for n in (10, 64, 3_000, 50_000, 10**6)}
+    assert [size["batch_size"] for size in sizes.values()] == [10, 32, 64, 512, 1024]
+    assert [size["n_members"] for size in sizes.values()] == [16, 16, 16, 16, 4]
+    assert [size["max_iter"] for size in sizes.values()] == [400, 400, 400, 80, 20]
+    assert sizes[50_000]["learning_rate"] == "cosine"
+    assert settings_of_size(50_000, 2)["max_iter"] == 400
 
 
 def test_history_and_diagnosis_are_those_of_the_perceptrons():
