@@ -3,8 +3,8 @@
 Run ``python benchmarks/faults.py [--cases 3000] [--faults 300] [--seed 0]``.
 
 Bad input: random settings on random, often hostile, tables. Every case fits an
-estimator and predicts. It ends well with finite numbers, or with a ValueError or
-TypeError whose words are no binding's and no ufunc's.
+estimator and predicts, or an encoder and transforms. It ends well with finite numbers,
+or with a ValueError or TypeError whose words are no binding's and no ufunc's.
 
 Faults: a fit in a process forked from one that has used two threads, undisturbed, or
 interrupted after a random time, or with little memory left. It ends, within a minute,
@@ -25,20 +25,40 @@ import warnings
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 from scipy import sparse
+from sklearn.base import is_classifier
 from threadpoolctl import threadpool_limits
 
 from sklearn_backprop import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
+    BackpropRNNClassifier,
+    BackpropRNNRegressor,
     GDLinearRegression,
 )
 from sklearn_backprop.exceptions import DivergenceError
 from sklearn_backprop.inspection import diagnose
+from sklearn_backprop.neural_network import (
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
+)
+from sklearn_backprop.preprocessing import PiecewiseLinearEncoder, TableEncoder
 
 # What no message of ours says.
 FOREIGN = ("incompatible function arguments", "ufunc", "UFunc", "nanobind", "object is")
 NUMBERS = (0, 1, -1, 2**63, 10**400, 1e-320, 1e300, np.inf, np.nan, 0.5, "x", None)
+TRAINING = {
+    "solver": ("adam", "sgd", "adamw", "adagrad", "rmsprop", "lbfgs"),
+    "batch_size": ("auto", 1, 5),
+    "clip": (None, 1.0),
+    "early_stopping": (False, False, True),
+    "learning_rate": ("constant", "adaptive", "cosine"),
+    "learning_rate_init": (1e-3, 1e-2, 10.0),
+    "alpha": (0.0, 1e-4, 10.0),
+    "dropout": (0.0, 0.0, 0.5),
+    "layer_rates": (None, None, [0.0, 1.0], [1e-300, 1.0, 1.0], [np.nan], "x"),
+}
 CHOICES = {
     "linear": {
         "solver": ("gd", "normal"),
@@ -55,21 +75,56 @@ CHOICES = {
     "network": {
         "hidden_layer_sizes": ((), (3,), (5, 4), 2),
         "activation": ("relu", "tanh", "gelu", "selu"),
-        "solver": ("adam", "sgd", "adamw", "adagrad", "rmsprop", "lbfgs"),
         "normalization": (None, None, "batch", "layer"),
         "residual": (None, None, "add", "concat"),
-        "dropout": (0.0, 0.0, 0.5),
-        "batch_size": ("auto", 1, 5),
-        "clip": (None, 1.0),
-        "early_stopping": (False, False, True),
-        "learning_rate": ("constant", "adaptive", "cosine"),
-        "learning_rate_init": (1e-3, 1e-2, 10.0),
-        "alpha": (0.0, 1e-4, 10.0),
+        "numerical_embedding": (
+            None,
+            "piecewise_linear",
+            "periodic",
+            PiecewiseLinearEmbedding(3, size=2, bins="tree", min_samples_leaf=1),
+            PeriodicEmbedding(2, size=2, frequency_scale=1.0),
+            *(PiecewiseLinearEmbedding(bad) for bad in (0, 2**63, np.nan)),
+            *(PeriodicEmbedding(frequency_scale=bad) for bad in (0, 1e300, np.inf)),
+        ),
+        "embedded_features": (None, None, [0], [0, 0], [-1], [99], ["a"], [], [0.5]),
+        "n_members": (1, 2, 3),
+        "member_weights": ("mini", "adapters", "independent"),
+        "member_batches": ("shared", "shared", "own"),
+        **TRAINING,
+    },
+    "sequences": {
+        "hidden_layer_sizes": ((3,), (4, 4), 2),
+        "cell": ("lstm", "gru", "tanh"),
+        "bidirectional": (False, True),
+        "pooling": ("last", "mean"),
+        "n_channels": (1, 1, 2, 3),
+        "residual": (None, "add"),
+        "init_scale": (1.0, 0.0, 1e3, 1e300),
+        **TRAINING,
+    },
+    "bins": {
+        "n_bins": (1, 2, 16, 10**6),
+        "bins": ("quantile", "tree"),
+        "min_samples_leaf": (1, 16),
+    },
+    "table": {
+        "categorical_features": ("from_dtype", None, [0], [99], [-1], ["a"], [0.5]),
+        "max_categories": (1, 2, 1000),
+        "dtype": (np.float64, np.float32, int, "x"),
     },
 }
+# What is fitted; of two classes, one to labels and one to numbers.
+CLASSES = {
+    "linear": (GDLinearRegression,),
+    "network": (BackpropMLPClassifier, BackpropMLPRegressor),
+    "sequences": (BackpropRNNClassifier, BackpropRNNRegressor),
+    "bins": (PiecewiseLinearEncoder,),
+    "table": (TableEncoder,),
+}
+FEW_STEPS = {"linear": 200, "network": 5, "sequences": 3}
 
 
-def draw_settings(rng, kind):
+def draw_settings(rng, kind, estimator):
     """Some of the choices, and now and then a number that is none of them."""
     settings = {
         name: values[rng.integers(len(values))]
@@ -77,7 +132,8 @@ def draw_settings(rng, kind):
         if rng.random() < 0.4
     }
     if rng.random() < 0.1:
-        name = list(CHOICES[kind])[rng.integers(len(CHOICES[kind]))]
+        names = sorted({*estimator().get_params()} - {"verbose"})
+        name = names[rng.integers(len(names))]
         settings[name] = NUMBERS[rng.integers(len(NUMBERS))]
     return settings
 
@@ -131,7 +187,16 @@ SPOILT_X = (
     lambda rng, X: np.hstack([X, X]),
     lambda rng, X: X * 10.0 ** rng.uniform(-9, 9, size=X.shape[1]),
     lambda rng, X: X + 10.0 ** rng.uniform(0, 15),
+    change_column(lambda rng, column: np.nan),
+    lambda rng, X: cut_short(rng, X),
 )
+
+
+def cut_short(rng, X):
+    """Rows that end early, as sequences of several lengths do."""
+    lengths = rng.integers(X.shape[1] + 1, size=len(X))
+    X[np.arange(X.shape[1]) >= lengths[:, None]] = np.nan
+    return X
 
 
 def scaled_targets(rng, n, y, weight):
@@ -156,34 +221,63 @@ SPOILT_Y = (
 def run_case(seed):
     """Name how the case ends: "fine", the kind of an error of ours, or what is bad."""
     rng = np.random.default_rng(seed)
-    kind = ("linear", "network")[rng.integers(2)]
+    kind = list(CHOICES)[rng.integers(len(CHOICES))]
     X, y, weight = draw_table(rng)
-    settings = draw_settings(rng, kind)
-    if kind == "linear":
-        model = GDLinearRegression(**{"max_iter": 200, "random_state": 0, **settings})
-    else:
-        labels = rng.random() < 0.5
-        if labels and y.dtype.kind == "f":
-            y = (y > 0).astype(int)
-        network = BackpropMLPClassifier if labels else BackpropMLPRegressor
-        model = network(**{"max_iter": 5, "random_state": 0, **settings})
+    model, y = draw_model(rng, kind, y)
     try:
-        fit = model.partial_fit if rng.random() < 0.2 else model.fit
-        more = {}
-        if fit == getattr(model, "partial_fit", None) and hasattr(model, "loss"):
-            more = {"classes": np.unique(y)} if hasattr(model, "predict_proba") else {}
-        fit(X, y, weight, **more)
-        predicted = model.predict(X)
-        findings = diagnose(model)
+        if hasattr(model, "transform"):
+            return transform(model, with_labels(rng, X), y, weight)
+        return predict(rng, model, X, y, weight)
     except DivergenceError as error:
         return verdict(error, "DivergenceError")
     except (ValueError, TypeError, AttributeError, MemoryError) as error:
         return verdict(error, type(error).__name__)
     except Exception as error:
         return f"BAD: {type(error).__name__}: {error}"
+
+
+def draw_model(rng, kind, y):
+    """An estimator with few steps to take, and the y that it learns."""
+    estimator = CLASSES[kind][rng.integers(len(CLASSES[kind]))]
+    settings = draw_settings(rng, kind, estimator)
+    if kind in FEW_STEPS:
+        settings = {"max_iter": FEW_STEPS[kind], "random_state": 0, **settings}
+    if is_classifier(estimator()) and y.dtype.kind == "f":
+        y = (y > 0).astype(int)
+    return estimator(**settings), y
+
+
+def predict(rng, model, X, y, weight):
+    """Fit and predict; name how it ends well."""
+    if rng.random() < 0.2 and hasattr(model, "partial_fit"):
+        more = {"classes": np.unique(y)} if is_classifier(model) else {}
+        model.partial_fit(X, y, weight, **more)
+    else:
+        model.fit(X, y, weight)
+    predicted = model.predict(X)
     if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
         return "BAD: predictions that are not finite"
-    return "fine" if findings else "BAD: no finding"
+    return "fine" if diagnose(model) else "BAD: no finding"
+
+
+def with_labels(rng, X):
+    """Now and then, labels in the place of a column of X."""
+    if rng.random() < 0.7 or sparse.issparse(X):
+        return X
+    X = X.astype(object)
+    X[:, 0] = np.array(["a", "b", "c", None, np.nan, 1], object)[
+        rng.integers(6, size=len(X))
+    ]
+    return X
+
+
+def transform(model, X, y, weight):
+    """Fit and transform; name how it ends well."""
+    written = model.fit(X, y, weight).transform(X)
+    if np.isinf(written).any():
+        return "BAD: infinite numbers"
+    may_lack = isinstance(model, TableEncoder) and pd.isna(X).any()
+    return "BAD: missing numbers" if np.isnan(written).any() > may_lack else "fine"
 
 
 def verdict(error, name):
@@ -202,7 +296,7 @@ def draw_work(rng):
     X = rng.normal(size=(int(rng.integers(10_000, 100_000)), 20))
     if rng.random() < 0.3:
         return GDLinearRegression(solver=("gd", "normal")[rng.integers(2)]), X
-    settings = draw_settings(rng, "network") | {
+    settings = draw_settings(rng, "network", BackpropMLPRegressor) | {
         "hidden_layer_sizes": (128, 128),
         "batch_size": int(rng.integers(500, 2_000)),
         "max_iter": 3,

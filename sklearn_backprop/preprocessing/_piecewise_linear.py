@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from .._documentation import DocumentationLinkMixin
+from .._parameters import refuse_huge_numbers
 from ._bins import BINS, edges_of_columns, passed_shares
 
 __all__ = ["PiecewiseLinearEncoder"]
@@ -118,7 +119,9 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
             If X is no table of finite numbers, if no row has a positive weight, or if
             ``bins="tree"`` is given no `y`.
         """
+        refuse_huge_numbers(self)
         X = validate_data(self, X, dtype=_FLOATS)
+        targets = self._targets(X, y)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(
@@ -129,7 +132,9 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
                     "sample_weight sums to zero: at least one row needs a positive "
                     "weight."
                 )
-            X, weight = X[weight > 0], weight[weight > 0]
+            counting = weight > 0
+            X, weight = X[counting], weight[counting]
+            targets = None if targets is None else targets[counting]
         self.bin_edges_ = edges_of_columns(
             X,
             range(X.shape[1]),
@@ -137,26 +142,24 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
             bins=self.bins,
             weight=weight,
             min_samples_leaf=self.min_samples_leaf,
-            **self._targets(X, y, sample_weight),
+            y=targets,
+            is_classification=targets is not None and _are_labels(targets),
         )
         self.n_bins_ = np.array([len(edges) - 1 for edges in self.bin_edges_])
         return self
 
-    def _targets(self, X, y, sample_weight):
-        """Read what trees are to predict."""
+    def _targets(self, X, y):
+        """What trees are to predict, a row for each of X; None without trees."""
         if self.bins != "tree":
-            return {}
+            return None
         if y is None:
             raise ValueError(
                 "bins='tree' requires y to be passed, but the target y is None: its "
                 "edges are the splits of trees that predict y."
             )
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
-        if sample_weight is not None:
-            y = y[np.asarray(sample_weight) > 0]
         check_consistent_length(X, y)
-        kinds = ("binary", "multiclass", "multilabel-indicator")
-        return {"y": y, "is_classification": type_of_target(y) in kinds}
+        return y
 
     def transform(self, X):
         """Encode numbers.
@@ -207,3 +210,7 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
         tags.target_tags.required = self.bins == "tree"
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _are_labels(y) -> bool:
+    return type_of_target(y) in ("binary", "multiclass", "multilabel-indicator")

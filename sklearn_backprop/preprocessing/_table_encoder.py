@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from .._documentation import DocumentationLinkMixin
+from .._parameters import refuse_huge_numbers
 from ._categories import encode_categories, find_categories
 from ._normal_scores import normal_scores, weigh_values
 from ._table_columns import Column, columns_of, read_table
@@ -147,9 +148,11 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If X holds infinite numbers, or strings in a column that is not to be a
-            category; if `categorical_features` names columns that X does not have; or
-            if no row has a positive weight.
+            category; if `categorical_features` names columns that X does not have; if
+            no row has a positive weight; or if `dtype` is another one.
         """
+        refuse_huge_numbers(self)
+        _refuse_other_dtypes(self.dtype)
         X = read_table(self, X, reset=True)
         weight, counting = _read_weight(sample_weight, X)
         is_categorical = self._categorical_mask()
@@ -343,6 +346,18 @@ def _read_weight(sample_weight, X):
         )
     counting = weight > 0
     return weight[counting], counting
+
+
+def _refuse_other_dtypes(dtype) -> None:
+    try:
+        holds_gaps = np.dtype(dtype) in (np.float64, np.float32)
+    except TypeError:
+        holds_gaps = False
+    if not holds_gaps:
+        raise ValueError(
+            f"dtype={dtype!r} does not hold quantiles and missing numbers. Pass "
+            "np.float64 or np.float32."
+        )
 
 
 def _is_one(values: Sequence[Any]) -> bool:

@@ -104,3 +104,17 @@ def test_errors_say_what_to_do(X):
         PiecewiseLinearEncoder().fit(X, sample_weight=np.zeros(len(X)))
     with pytest.raises(ValueError, match="contains NaN"):
         PiecewiseLinearEncoder().fit([[np.nan], [1.0]])
+    with pytest.raises(ValueError, match="n_bins has 19 digits"):
+        PiecewiseLinearEncoder(2**63).fit(X)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        PiecewiseLinearEncoder(bins="tree").fit(X, X[1:, 0], np.ones(len(X)))
+
+
+def test_trees_read_the_targets_of_rows_with_weight(X):
+    rows = {"sample_weight": np.arange(len(X)) % 2, "y": X[:, 0]}
+    encoder = PiecewiseLinearEncoder(bins="tree").fit(X, **rows)
+    of_half = PiecewiseLinearEncoder(bins="tree").fit(X[1::2], X[1::2, 0])
+    np.testing.assert_array_equal(encoder.transform(X), of_half.transform(X))
+    of_all = PiecewiseLinearEncoder(bins="tree").fit(X, X[:, 0], 2.0)
+    plain = PiecewiseLinearEncoder(bins="tree").fit(X, X[:, 0])
+    np.testing.assert_array_equal(of_all.transform(X), plain.transform(X))

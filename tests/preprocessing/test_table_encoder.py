@@ -199,6 +199,11 @@ def test_what_cannot_be_read():
         TableEncoder().fit(X[:0])
     with pytest.raises(ValueError, match="zero"):
         TableEncoder().fit(X, sample_weight=np.zeros(6))
+    with pytest.raises(ValueError, match="max_categories has 19 digits"):
+        TableEncoder(max_categories=2**63).fit(X)
+    for dtype in (int, "x", object):
+        with pytest.raises(ValueError, match="does not hold quantiles and missing"):
+            TableEncoder(dtype=dtype).fit(X)
 
 
 def test_it_pickles_and_works_in_single_precision():
