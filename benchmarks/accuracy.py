@@ -7,6 +7,10 @@ California housing.
 
 ``python benchmarks/accuracy.py classification`` compares 10-fold cross-validated
 accuracy on digits and breast cancer with scikit-learn's, fold by fold and seed by seed.
+
+``python benchmarks/accuracy.py tables`` compares the presets for raw tables with
+boosted trees (scikit-learn's; XGBoost, LightGBM and CatBoost where they are installed)
+and with scikit-learn's perceptron, set by set.
 """
 
 import argparse
@@ -21,6 +25,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, QuantileTransformer, StandardScaler
+from tables import LARGE_SETS, MODELS, SETS, run_tables
 
 from sklearn_backprop import BackpropMLPClassifier, BackpropMLPRegressor
 
@@ -132,6 +137,11 @@ def main() -> None:
         subject = subjects.add_parser(name, help=run.__doc__)
         subject.add_argument("--seeds", type=int, default=5, help="default: 5")
         subject.set_defaults(run=run)
+    subject = subjects.add_parser("tables", help=run_tables.__doc__)
+    subject.add_argument("--seeds", type=int, default=3, help="default: 3")
+    subject.add_argument("--sets", nargs="*", choices=[*SETS, *LARGE_SETS])
+    subject.add_argument("--models", nargs="*", choices=list(MODELS))
+    subject.set_defaults(run=run_tables)
     options = parser.parse_args()
     options.run(options)
 
