@@ -4,7 +4,12 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from ..linear_model import GDLinearRegression
-from ..neural_network import BackpropMLPClassifier, BackpropMLPRegressor
+from ..neural_network import (
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
+    BackpropRNNClassifier,
+    BackpropRNNRegressor,
+)
 from ._graph import Graph, label_array
 from ._layers import Numbers, write_layers
 from ._outputs import (
@@ -16,7 +21,13 @@ from ._outputs import (
 
 __all__ = ["ESTIMATORS", "Fitted"]
 
-ESTIMATORS = (BackpropMLPClassifier, BackpropMLPRegressor, GDLinearRegression)
+ESTIMATORS = (
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
+    BackpropRNNClassifier,
+    BackpropRNNRegressor,
+    GDLinearRegression,
+)
 
 
 class Fitted:

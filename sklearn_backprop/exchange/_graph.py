@@ -37,9 +37,15 @@ class Graph(ABC):
 
     @abstractmethod
     def add(
-        self, op: str, *inputs: str, output: str | None = None, domain="", **attributes
+        self,
+        op: str,
+        *inputs: str,
+        output: str | None = None,
+        n_outputs: int = 1,
+        domain="",
+        **attributes,
     ) -> str:
-        """Append a node and return the name of its output."""
+        """Append a node and return the name of its output, the last of several."""
 
     def constant(self, numbers) -> str:
         """Store numbers in the precision of the graph."""
@@ -72,10 +78,14 @@ class Graph(ABC):
 
 
 class ModelGraph(Graph):
-    """A graph that becomes a model by itself."""
+    """A graph that becomes a model by itself, or the body of a node in another.
 
-    def __init__(self, dtype, opset: int):
+    Names in a body begin with its prefix: they must not be those of the graph around.
+    """
+
+    def __init__(self, dtype, opset: int, prefix: str = ""):
         super().__init__(dtype, opset)
+        self._prefix = prefix
         self._nodes: list = []
         self._constants: list = []
         self._domains = {"": opset}
@@ -83,16 +93,17 @@ class ModelGraph(Graph):
         self._outputs: list = []
 
     def keep(self, array):
-        name = f"constant_{len(self._constants)}"
+        name = f"{self._prefix}constant_{len(self._constants)}"
         self._constants.append(self.tensor(name, array))
         return name
 
-    def add(self, op, *inputs, output=None, domain="", **attributes):
-        name = output or f"{op.lower()}_{len(self._nodes)}"
+    def add(self, op, *inputs, output=None, n_outputs=1, domain="", **attributes):
+        name = output or f"{self._prefix}{op.lower()}_{len(self._nodes)}"
+        names = [*(f"{name}_{i}" for i in range(1, n_outputs)), name]
         if domain:
             self._domains[domain] = 1
         self._nodes.append(
-            self.onnx.helper.make_node(op, inputs, [name], domain=domain, **attributes)
+            self.onnx.helper.make_node(op, inputs, names, domain=domain, **attributes)
         )
         return name
 
@@ -112,12 +123,16 @@ class ModelGraph(Graph):
         sequence = self.onnx.helper.make_sequence_type_proto(maps)
         self._outputs.append(self.onnx.helper.make_value_info(name, sequence))
 
+    def graph(self, name: str):
+        """Make the graph."""
+        return self.onnx.helper.make_graph(
+            self._nodes, name, self._inputs, self._outputs, self._constants
+        )
+
     def model(self, name: str, **metadata):
         """Make the model."""
         helper = self.onnx.helper
-        graph = helper.make_graph(
-            self._nodes, name, self._inputs, self._outputs, self._constants
-        )
+        graph = self.graph(name)
         opsets = [helper.make_opsetid(*item) for item in self._domains.items()]
         model = helper.make_model(graph, opset_imports=opsets, **metadata)
         # The oldest format that knows these operators is read by most runtimes.

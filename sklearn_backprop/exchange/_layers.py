@@ -14,6 +14,7 @@ from numpy.polynomial import chebyshev
 from scipy.special import erfcx
 
 from ._graph import Graph
+from ._recurrent import CELLS, write_first_steps, write_pooled, write_states
 
 __all__ = ["ACTIVATIONS", "LAYERS", "Numbers", "write_layers"]
 
@@ -208,6 +209,28 @@ def _concat_block(graph, layer, numbers, x):
     return graph.add("Concat", x, branch, axis=1)
 
 
+def _beside(graph, layer, numbers, x):
+    parts = (write_layers(graph, [part], numbers, x) for part in layer["layers"])
+    return graph.add("Concat", *parts, axis=-1)
+
+
+def _sequence(graph, layer, numbers, x):
+    steps = write_first_steps(graph, layer, x)
+    states = write_layers(graph, layer["layers"], numbers, steps)
+    return write_pooled(graph, layer, states)
+
+
+def _recurrent(graph, layer, numbers, x):
+    cell, width = CELLS[layer["cell"]], layer["width"]
+    n_biases = cell.n_of_input + cell.has_biases_of_state
+    arrays = {
+        "W": numbers.parameter(layer["W"], layer["n_in"], cell.n_of_input * width),
+        "U": numbers.parameter(layer["U"], width, cell.n_of_state * width),
+        "b": numbers.parameter(layer["b"], n_biases * width),
+    }
+    return write_states(graph, layer, arrays, x)
+
+
 LAYERS: dict[str, Callable[[Graph, Layer, Numbers, str], str]] = {
     "dense": _dense,
     "activation": _activation,
@@ -216,6 +239,9 @@ LAYERS: dict[str, Callable[[Graph, Layer, Numbers, str], str]] = {
     "dropout": _dropout,
     "add": _add_block,
     "concat": _concat_block,
+    "beside": _beside,
+    "sequence": _sequence,
+    "recurrent": _recurrent,
 }
 
 

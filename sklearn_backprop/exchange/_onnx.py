@@ -21,14 +21,15 @@ def to_onnx(estimator, *, dtype=None, zipmap=False, target_opset=None, name=None
 
     The model computes what the estimator predicts, and needs neither Python nor this
     package: onnxruntime and other runtimes read it. Names are those that skl2onnx
-    gives. Its input is "X" (n, n_features). A classifier has the outputs "label", (n,)
+    gives. Its input is "X" (n, n_features), for sequences too: step after step, NaN
+    behind their ends. A classifier has the outputs "label", (n,)
     or (n, n_labels), and "probabilities" (n, n_classes); a regressor has "variable"
     (n, n_outputs), also for one output.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
-        GDLinearRegression, BackpropMLPClassifier or BackpropMLPRegressor, fitted. A
+        A network (BackpropMLP..., BackpropRNN...) or GDLinearRegression, fitted. A
         pipeline, or another estimator of scikit-learn around one of these, is written
         by skl2onnx, with the converters of :func:`register_converters`.
     dtype : {numpy.float32, numpy.float64} or None, default=None

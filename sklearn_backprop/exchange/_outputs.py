@@ -1,5 +1,7 @@
 """From raw outputs to labels, probabilities and values, as nodes of an ONNX graph."""
 
+from typing import Any
+
 import numpy as np
 
 from ._graph import Graph
@@ -53,10 +55,5 @@ def write_maps(graph: Graph, labels, probabilities: str, output: str) -> None:
     if graph.dtype != np.float32:
         probabilities = graph.cast(probabilities, np.float32)
     kind = "strings" if labels.dtype == object else "int64s"
-    graph.add(
-        "ZipMap",
-        probabilities,
-        output=output,
-        domain="ai.onnx.ml",
-        **{f"classlabels_{kind}": list(labels)},
-    )
+    classes: dict[str, Any] = {f"classlabels_{kind}": list(labels)}
+    graph.add("ZipMap", probabilities, output=output, domain="ai.onnx.ml", **classes)

@@ -39,12 +39,13 @@ class ContainerGraph(Graph):
             self._container.add_initializer(name, None, None, content)
         return name
 
-    def add(self, op, *inputs, output=None, domain="", **attributes):
-        name = output or self._scope.get_unique_variable_name(op.lower())
+    def add(self, op, *inputs, output=None, n_outputs=1, domain="", **attributes):
+        unique = self._scope.get_unique_variable_name
+        name = output or unique(op.lower())
         self._container.add_node(
             op,
             list(inputs),
-            [name],
+            [*(unique(op.lower()) for _ in range(1, n_outputs)), name],
             op_domain=domain,
             name=self._scope.get_unique_operator_name(op),
             **attributes,
@@ -56,8 +57,8 @@ def register_converters() -> None:
     """Teach skl2onnx to write these estimators.
 
     Call it once before ``skl2onnx.to_onnx`` or ``skl2onnx.convert_sklearn`` meets a
-    pipeline, a search or an ensemble that holds a GDLinearRegression,
-    BackpropMLPClassifier or BackpropMLPRegressor. Classifiers take skl2onnx's options
+    pipeline, a search or an ensemble that holds a GDLinearRegression or a network of
+    this package. Classifiers take skl2onnx's options
     "zipmap", "nocl" and "output_class_labels". A float input is computed in float32, a
     double one in float64.
 

@@ -15,6 +15,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn_backprop import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
+    BackpropRNNClassifier,
+    BackpropRNNRegressor,
     GDLinearRegression,
 )
 from sklearn_backprop.engine import _engine
@@ -88,11 +90,43 @@ def test_every_architecture(activation, dtype):
         assert_same(outputs["variable"], net.predict(rows), TOLERANCE[dtype])
 
 
+def padded_sequences(n_rows=30, n_steps=6, n_channels=3, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((n_rows, n_steps, n_channels)).astype(dtype)
+    lengths = rng.integers(1, n_steps + 1, size=n_rows)
+    rows[np.arange(n_steps) >= lengths[:, None]] = np.nan
+    return rows.reshape(n_rows, -1)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("pooling", ["last", "mean"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", _engine.cell_names())
+def test_recurrent_networks(cell, bidirectional, pooling, dtype):
+    rows = padded_sequences(dtype=dtype)
+    net = BackpropRNNRegressor(
+        (4, 4, 5), n_channels=3, cell=cell, bidirectional=bidirectional,
+        pooling=pooling, residual="add", dropout=0.2, max_iter=3, random_state=0,
+    ).fit(rows, np.nan_to_num(rows[:, :2]))  # fmt: skip
+    rows[:5] *= 10
+    variable = run(to_onnx(net), rows)["variable"]
+    assert variable.dtype == dtype
+    assert_same(variable, net.predict(rows), TOLERANCE[dtype])
+
+
+def test_a_recurrent_network_in_a_pipeline():
+    rows = padded_sequences()
+    y = (rows[:, 0] > 0).astype(int)
+    net = BackpropRNNClassifier((4,), n_channels=3, max_iter=3, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), net).fit(rows, y)
+    p = run(to_onnx(pipeline), rows)["probabilities"]
+    assert_same(p, pipeline.predict_proba(rows), 1e-5)
+
+
 # Layers that no estimator lays out.
 OF_THE_ENGINE_ALONE = {
-    "beside", "independent", "member_affine", "member_dense", "member_scale",
-    "members", "one_hot", "periodic", "piecewise_linear", "recurrent", "scaled_dense",
-    "select", "sequence",
+    "independent", "member_affine", "member_dense", "member_scale", "members",
+    "one_hot", "periodic", "piecewise_linear", "scaled_dense", "select",
 }  # fmt: skip
 
 
