@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._callbacks import FitTasks
-from ._rows import Rows
+from ._rows import Rows, TrainingRows
 from ._verbose import ProgressLines
 
 __all__ = ["EpochLoop", "pass_batches"]
@@ -21,9 +21,12 @@ class EpochLoop(ABC):
     """
 
     def __init__(
-        self, rows: Rows, tasks: FitTasks, draw_order: Callable[[], np.ndarray | None]
+        self,
+        rows: TrainingRows,
+        tasks: FitTasks,
+        draw_order: Callable[[], np.ndarray | None],
     ):
-        self.rows = rows
+        self.rows: Any = rows
         self.tasks = tasks
         self.draw_order = draw_order
         self.total_weight = rows.total_weight

@@ -1,5 +1,6 @@
 """Rows as the engine takes them: some of a table, in an order, without a copy."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -8,14 +9,48 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.sparsefuncs import min_max_axis
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "TrainingRows"]
 
 # Numbers of X that stay in the cache together.
 _BLOCK_SIZE = 2**16
 
 
+class TrainingRows(ABC):
+    """Rows to train on, wherever they are: what is to be known of them as a whole."""
+
+    weight_unit: float  # what their weights are divided by
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Count the rows."""
+
+    @property
+    @abstractmethod
+    def total_weight(self) -> float:
+        """The weight of all rows together."""
+
+    @abstractmethod
+    def feature_scale(self) -> np.ndarray:
+        """Largest magnitude of each feature (p,); missing values are passed by."""
+
+    @abstractmethod
+    def target_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (K,) and standard deviation (K,) of the targets, in double precision."""
+
+    @abstractmethod
+    def largest_target(self) -> float:
+        """Largest magnitude of a target."""
+
+    @abstractmethod
+    def spread_out(self, n_rows: int):
+        """Pick X (m, p) and Y (m, K) of at most so many rows, first and last included.
+
+        They are copies.
+        """
+
+
 @dataclass(frozen=True)
-class Rows:
+class Rows(TrainingRows):
     """Some rows of a table, with what their outputs are compared with."""
 
     X: Any  # (n, p), an array or CSR
@@ -34,7 +69,6 @@ class Rows:
 
     @property
     def total_weight(self) -> float:
-        """The weight of all rows together."""
         if self.weight is None:
             return float(len(self))
         return float(self.of(self.weight).sum(dtype=np.float64))
@@ -56,19 +90,12 @@ class Rows:
         return permutation if self.order is None else self.order[permutation]
 
     def spread_out(self, n_rows: int):
-        """Pick X (m, p) and Y (m, K) of at most so many rows, first and last included.
-
-        They are copies.
-        """
         some = np.unique(np.linspace(0, len(self) - 1, n_rows).astype(int))
         some = some if self.order is None else self.order[some]
         return self.X[some], self.Y[some]
 
     def feature_scale(self) -> np.ndarray:
-        """Largest magnitude of each feature (p,), by blocks that stay in the cache.
-
-        Missing values are passed by.
-        """
+        """Largest magnitude of each feature (p,), by blocks that stay in the cache."""
         if issparse(self.X):
             smallest, largest = min_max_axis(self.of(self.X), axis=0, ignore_nan=True)
             return np.maximum(-smallest, largest)
@@ -76,6 +103,14 @@ class Rows:
         starts = range(0, len(self), size)
         blocks = (self.X[self._places(start, start + size)] for start in starts)
         return reduce(np.maximum, map(_largest_magnitudes, blocks))
+
+    def target_moments(self) -> tuple[np.ndarray, np.ndarray]:
+        Y = self.of(self.Y)
+        with np.errstate(over="ignore"):
+            return Y.mean(axis=0, dtype=np.float64), Y.std(axis=0, dtype=np.float64)
+
+    def largest_target(self) -> float:
+        return float(np.abs(self.Y).max())
 
     def _places(self, start: int, end: int):
         return slice(start, end) if self.order is None else self.order[start:end]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._rows import Rows
+from .._rows import TrainingRows
 
 __all__ = [
     "SCALE_ANYTHING",
@@ -48,14 +48,14 @@ def divergence_message(when: str, what: str, remedies: list[str]) -> str:
     return f"{when}: {what}. Remedy: {'; or '.join(remedies)}."
 
 
-def data_to_scale(rows: Rows) -> list[str]:
+def data_to_scale(rows: TrainingRows) -> list[str]:
     """Name what is far from 1 in the rows, with the means to bring it there."""
     found = []
-    if (largest := _largest(rows.X)) > _LARGE:
+    if (largest := float(rows.feature_scale().max())) > _LARGE:
         found.append(
             f"scale X, whose largest value is {largest:.3g}, with StandardScaler"
         )
-    if (largest := _largest(rows.Y)) > _LARGE:
+    if (largest := rows.largest_target()) > _LARGE:
         found.append(
             f"scale y, whose largest value is {largest:.3g}, for instance with "
             "TransformedTargetRegressor(transformer=StandardScaler())"
@@ -63,13 +63,7 @@ def data_to_scale(rows: Rows) -> list[str]:
     return found
 
 
-def _largest(values) -> float:
-    values = values if isinstance(values, np.ndarray) else values.data
-    largest = np.fmax.reduce(values, axis=None, initial=0.0)
-    return float(max(largest, -np.fmin.reduce(values, axis=None, initial=0.0)))
-
-
-def remedies(rows: Rows, rate: float, clip: float | None) -> list[str]:
+def remedies(rows: TrainingRows, rate: float, clip: float | None) -> list[str]:
     """Say what to change, the likeliest first."""
     found = data_to_scale(rows)
     found.append(f"lower learning_rate_init (the last rate was {rate:.3g})")

@@ -1,12 +1,13 @@
 """Training by mini-batches: what happens between two epochs is decided here."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .._callbacks import FitTasks
 from .._epochs import EpochLoop
-from .._rows import Rows
+from .._rows import Rows, TrainingRows
 from .._threads import allowed_threads
 from .._warning import warn
 from ..exceptions import DivergenceError
@@ -16,7 +17,7 @@ from ._records import cut_by_name
 from ._schedules import Schedule
 from ._state import TrainingState
 
-__all__ = ["NetworkEpochs", "Settings"]
+__all__ = ["NetworkEpochs", "Settings", "draw_order"]
 
 # A loss so many times the first epoch's has run away: too long a step multiplies it by
 # as much in every epoch, and patience may end the fit before numbers overflow.
@@ -43,6 +44,28 @@ class Settings:
     verbose: int
     dropout_seed: int
 
+    def of_pass(self, rates: float | np.ndarray, weight_unit: float) -> dict[str, Any]:
+        """What the engine reads to pass mini-batches at these learning rates."""
+        return {
+            "batch_size": self.batch_size,
+            "learning_rate": rates,
+            "alpha": self.alpha / weight_unit,
+            "clip": self.clip,
+            "clip_mode": self.clip_mode,
+            "record": self.record or ("epoch" if self.verbose else None),
+        }
+
+
+def draw_order(
+    rows: Rows, rng: np.random.RandomState, settings: Settings, n_members: int
+) -> np.ndarray | None:
+    """Draw the order of rows of an epoch, (m,), or (m, k) for k members."""
+    if not settings.shuffle:
+        return rows.order
+    if n_members == 1 or not settings.members_have_own_orders:
+        return rows.shuffled(rng)
+    return np.stack([rows.shuffled(rng) for _ in range(n_members)], axis=1)
+
 
 class NetworkEpochs(EpochLoop):
     """Train a network epoch by epoch on the given rows.
@@ -55,7 +78,7 @@ class NetworkEpochs(EpochLoop):
         self,
         state: TrainingState,
         settings: Settings,
-        rows: Rows,
+        rows: TrainingRows,
         tasks: FitTasks,
         validation: Validation | None = None,
     ):
@@ -167,24 +190,14 @@ class NetworkEpochs(EpochLoop):
             network.theta,
             network.running,
             constants=network.constants,
-            batch_size=settings.batch_size,
-            learning_rate=rates,
-            alpha=settings.alpha / self.rows.weight_unit,
-            clip=settings.clip,
-            clip_mode=settings.clip_mode,
-            record=settings.record or ("epoch" if settings.verbose else None),
+            **settings.of_pass(rates, self.rows.weight_unit),
             seed=settings.dropout_seed,
             n_threads=allowed_threads(),
         )
 
     def _order(self) -> np.ndarray | None:
-        """Draw the order of rows of an epoch, (m,), or (m, k) for k members."""
-        if not self.settings.shuffle:
-            return self.rows.order
         rng, n_members = self.state.random_state, self.state.network.n_members
-        if n_members == 1 or not self.settings.members_have_own_orders:
-            return self.rows.shuffled(rng)
-        return np.stack([self.rows.shuffled(rng) for _ in range(n_members)], axis=1)
+        return draw_order(self.rows, rng, self.settings, n_members)
 
     def _record(self, epoch):
         self.state.loss_curve.append(epoch["loss"])
@@ -259,10 +272,9 @@ class NetworkEpochs(EpochLoop):
 
     def _validate_mean(self, validation: Validation) -> bool:
         state, network = self.state, self.state.network
-        loss = network.mean_loss(validation.rows)
+        loss, score = validation.measure(network)
         if not np.isfinite(loss):
             raise self._divergence("validation")
-        score = float(validation.score(network.forward(validation.rows.X)))
         state.validation_losses.append(loss)
         state.validation_scores.append(score)
         improved = score >= state.best_score + self.settings.tol

@@ -20,13 +20,13 @@ from .._diagnosis import prediction_spread
 from .._documentation import DocumentationLinkMixin
 from .._finite import finite_predictions
 from .._parameters import refuse_huge_numbers
-from .._rows import Rows
+from .._rows import TrainingRows
 from .._sparse import with_equal_indices
 from .._threads import single_threaded_blas
 from .._warning import warn
 from ._architecture import Architecture, refuse_another_shape
 from ._coding import Coder
-from ._epochs import NetworkEpochs
+from ._epochs import NetworkEpochs, Settings
 from ._examples import Examples, Validation, counting_rows, read_weights
 from ._fine_tuning import copy_start, refuse_another_start
 from ._fitted_network import FittedNetwork
@@ -39,7 +39,7 @@ from ._state import TrainingState
 from ._training_parameters import TrainingParameters
 from ._verdict import verdicts
 
-__all__ = ["FLOATS", "NetworkEstimator"]
+__all__ = ["FLOATS", "NetworkEstimator", "ValidationData", "validation_data"]
 
 FLOATS = (np.float64, np.float32)
 
@@ -98,7 +98,7 @@ class NetworkEstimator(
 
     def _survey(self, examples: Examples) -> Inputs:
         """What layers are to know of the columns of X."""
-        return Inputs(examples.X.shape[1])
+        return Inputs(examples.n_features)
 
     def _refuse_layers(self, n_samples: int) -> None:
         """Refuse layers that cannot work together, or with so few rows."""
@@ -142,7 +142,7 @@ class NetworkEstimator(
         """The parameter of the loss, where it has one."""
         return 0.0
 
-    def _note_targets(self, rows: Rows) -> None:
+    def _note_targets(self, rows: TrainingRows) -> None:
         """Keep what is to be known of the targets, where they are numbers."""
 
     def _note_errors(self, predicted, Y) -> None:
@@ -198,7 +198,7 @@ class NetworkEstimator(
         VanishedTrainingWarning
             When it stopped at chance level because gradients do not arrive.
         """
-        given = _validation_data(X_val, y_val, sample_weight_val)
+        given = validation_data(X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given=given)
 
     def predict(self, X):
@@ -234,8 +234,7 @@ class NetworkEstimator(
             raise ValueError("partial_fit does not support early_stopping=True")
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
         as_given = X, y, sample_weight
-        X, y, weight = self._read(X, y, sample_weight, goes_on)
-        examples = self._encode(X, y, weight, incremental)
+        examples = self._read_examples(X, y, sample_weight, goes_on, incremental)
         holds_out = (
             given is None
             and not incremental
@@ -247,8 +246,8 @@ class NetworkEstimator(
             self._settle(len(examples) - n_held_out)
         refuse_incompatible(
             self,
-            weight=examples.weight(),
-            dtype=X.dtype,
+            total_weight=examples.total_weight,
+            dtype=examples.dtype,
             validation_given=given is not None,
         )
         self._refuse_layers(len(examples))
@@ -260,12 +259,17 @@ class NetworkEstimator(
         tasks = self._tasks(training, incremental, *as_given)
         self._note_data(training, goes_on)
         with single_threaded_blas:
-            self._train(training, validation, tasks, incremental, len(examples.Y))
+            self._train(training, validation, tasks, incremental, examples.n_given)
             if not incremental:
                 self._note_predictions(training)
         self._warn()
         tasks.finish()
         return self
+
+    def _read_examples(self, X, y, sample_weight, goes_on, incremental) -> Examples:
+        """Rows to learn from, checked and encoded."""
+        X, y, weight = self._read(X, y, sample_weight, goes_on)
+        return self._encode(X, y, weight, incremental)
 
     def _read(self, X, y, sample_weight, goes_on: bool):
         """X (n, p), y and weights; X stays where it is if its dtype and order do."""
@@ -324,6 +328,10 @@ class NetworkEstimator(
         """Rows with what outputs are compared with, those without weight left out."""
         keeps = self.warm_start or incremental
         self._coder = self._coder_of(y, weight, keeps=keeps)
+        return self._encode_by_coder(X, y, weight)
+
+    def _encode_by_coder(self, X, y, weight) -> Examples:
+        """The same, where it is known what codes y."""
         counting = counting_rows(weight)
         Y = self._coder.encode(y if counting is None else y[counting], X.dtype)
         if counting is not None:
@@ -335,7 +343,7 @@ class NetworkEstimator(
 
     def _split(
         self, examples: Examples, given: ValidationData | None, holds_out: bool
-    ) -> tuple[Rows, Validation | None]:
+    ) -> tuple[TrainingRows, Validation | None]:
         """Training rows, and the validation set that is given or held out."""
         if given is not None:
             return examples.rows(), self._given_validation(given)
@@ -389,11 +397,11 @@ class NetworkEstimator(
         source = self._pretrained_network()
         inputs = self._known_inputs(source, examples) or self._survey(training)
         if self._learns_of_inputs():
-            refuse_missing(examples.X, inputs)
-        architecture = self._make_architecture(inputs, examples.Y.shape[1])
+            examples.refuse_missing(inputs)
+        architecture = self._make_architecture(inputs, examples.n_outputs)
         refuse_another_start(source, architecture)
         theta = draw_parameters(
-            architecture, self.init, self.init_scale, rng, examples.X.dtype
+            architecture, self.init, self.init_scale, rng, examples.dtype
         )
         self._begin_training(architecture, theta, rng, seed)
         if source is not None:
@@ -404,7 +412,7 @@ class NetworkEstimator(
     def _known_inputs(source: Network | None, examples: Examples) -> Inputs | None:
         """What a network knows of as many columns as X has."""
         inputs = None if source is None else source.architecture.inputs
-        fits = inputs is not None and inputs.n_columns == examples.X.shape[1]
+        fits = inputs is not None and inputs.n_columns == examples.n_features
         return inputs if fits else None
 
     def _make_architecture(self, inputs: Inputs, n_outputs: int) -> Architecture:
@@ -437,15 +445,15 @@ class NetworkEstimator(
 
     def _resume(self, examples: Examples) -> None:
         """Go on with the weights that are there, also if they were put in by hand."""
-        X = examples.X
         known = self._training.network if hasattr(self, "_training") else None
         inputs = self._known_inputs(known, examples) or self._survey(examples)
-        wanted = self._make_architecture(inputs, examples.Y.shape[1])
+        wanted = self._make_architecture(inputs, examples.n_outputs)
         if not hasattr(self, "_training"):
-            theta = np.zeros(wanted.n_theta, dtype=X.dtype)
+            theta = np.zeros(wanted.n_theta, dtype=examples.dtype)
             self._begin_training(wanted, theta, check_random_state(self.random_state))
         refuse_another_shape(self._training.network.architecture, wanted)
-        self._refuse_missing(X)
+        if self._learns_of_inputs():
+            examples.refuse_missing(inputs)
         network = self._network()
         network = self._make_network(wanted, network.theta, network.running)
         self._training.network = network
@@ -455,7 +463,9 @@ class NetworkEstimator(
             self._show_views()
 
     # --- training
-    def _tasks(self, training: Rows, incremental, X, y, sample_weight) -> FitTasks:
+    def _tasks(
+        self, training: TrainingRows, incremental, X, y, sample_weight
+    ) -> FitTasks:
         """Tell callbacks that training begins, on the data that the user gave."""
         n_epochs = 1 if incremental else self._setting("max_iter")
         tasks = FitTasks(self, lambda: n_epochs, X, y, sample_weight)
@@ -466,7 +476,7 @@ class NetworkEstimator(
         return tasks
 
     def _as_if_stopped(
-        self, state: TrainingState, n_before: int, training: Rows | None
+        self, state: TrainingState, n_before: int, training: TrainingRows | None
     ) -> dict[str, Any]:
         """Attributes of an estimator whose training ended in a copied state."""
         twin = copy.copy(self)
@@ -478,7 +488,7 @@ class NetworkEstimator(
             twin._note_predictions(training)
         return dict(vars(twin))
 
-    def _train(self, training: Rows, validation, tasks, incremental, n_given) -> None:
+    def _train(self, training: Any, validation, tasks, incremental, n_given) -> None:
         """Train, and publish how far it came, also where it ends by an exception."""
         before = len(self._training.loss_curve)
         try:
@@ -487,9 +497,7 @@ class NetworkEstimator(
             else:
                 size = self._rows_per_batch(len(training), n_given)
                 settings = self._settings(size, self._training.seed)
-                loop = NetworkEpochs(
-                    self._training, settings, training, tasks, validation
-                )
+                loop = self._make_loop(settings, training, tasks, validation)
                 max_iter = self._setting("max_iter")
                 loop.run_one() if incremental else loop.run(max_iter)
         finally:
@@ -497,7 +505,13 @@ class NetworkEstimator(
                 self.n_iter_ = len(self._training.loss_curve) - before
             self._publish()
 
-    def _train_lbfgs(self, rows: Rows, tasks) -> int:
+    def _make_loop(
+        self, settings: Settings, training: TrainingRows, tasks: FitTasks, validation
+    ) -> NetworkEpochs:
+        """The loop over epochs."""
+        return NetworkEpochs(self._training, settings, training, tasks, validation)
+
+    def _train_lbfgs(self, rows: Any, tasks) -> int:
         return LbfgsRun(
             self._training,
             rows.gathered(),
@@ -519,7 +533,7 @@ class NetworkEstimator(
             warn(message, category)
 
     # --- what diagnosis reads besides the history
-    def _note_data(self, training: Rows, goes_on: bool) -> None:
+    def _note_data(self, training: TrainingRows, goes_on: bool) -> None:
         """Keep sizes (p,) of features since the start, and what targets are like."""
         scale = training.feature_scale()
         seen = getattr(self, "feature_scale_", None) if goes_on else None
@@ -527,7 +541,7 @@ class NetworkEstimator(
         self.prediction_spread_: float | None = None
         self._note_targets(training)
 
-    def _note_predictions(self, rows: Rows) -> None:
+    def _note_predictions(self, rows: TrainingRows) -> None:
         """Compare predictions of up to 1000 training rows with their targets."""
         X, Y = rows.spread_out(1000)
         predicted = self._training.network.forward(X)
@@ -545,7 +559,7 @@ def _draw_seed(rng) -> int:
     return int(rng.randint(np.iinfo(np.int32).max))
 
 
-def _validation_data(X_val, y_val, sample_weight_val) -> ValidationData | None:
+def validation_data(X_val, y_val, sample_weight_val) -> ValidationData | None:
     """Refuse half a validation set."""
     given: Sequence = (X_val, y_val, sample_weight_val)
     if X_val is None and y_val is None:

@@ -1,8 +1,9 @@
 """Examples to learn from: validated rows, encoded, and those of them that count."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -11,15 +12,32 @@ from sklearn.utils.validation import _check_sample_weight
 
 from .._rows import Rows
 from .._weights import weight_unit
+from ._inputs import Inputs, refuse_missing
+from ._network import Network
 
 __all__ = ["Examples", "Validation", "counting_rows", "read_weights"]
 
 
-class Validation(NamedTuple):
-    """Rows kept out of training, and how to score predictions (m, K) of them."""
+class Validation(ABC):
+    """Rows kept out of training, by which networks are measured."""
+
+    @abstractmethod
+    def measure(self, network: Network) -> tuple[float, float]:
+        """Loss of the network on these rows, and score; no score of a loss of NaN."""
+
+
+@dataclass(frozen=True)
+class ValidationRows(Validation):
+    """Such rows in memory, and how to score predictions (m, K) of them."""
 
     rows: Rows
     score: Callable[[np.ndarray], float]
+
+    def measure(self, network: Network) -> tuple[float, float]:
+        loss = network.mean_loss(self.rows)
+        if not np.isfinite(loss):
+            return loss, np.nan
+        return loss, float(self.score(network.forward(self.rows.X)))
 
 
 @dataclass(frozen=True)
@@ -37,6 +55,36 @@ class Examples:
     def __len__(self) -> int:
         return len(self.Y) if self.order is None else len(self.order)
 
+    @property
+    def n_given(self) -> int:
+        """Count the rows that were given, whether they count or not."""
+        return len(self.Y)
+
+    @property
+    def n_features(self) -> int:
+        """Columns of X."""
+        return self.X.shape[1]
+
+    @property
+    def n_outputs(self) -> int:
+        """Columns of Y."""
+        return self.Y.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Precision of X and Y."""
+        return self.X.dtype
+
+    @property
+    def total_weight(self) -> float | None:
+        """Sum of the weights of the rows that count, if there are any."""
+        weight = self.weight()
+        return None if weight is None else float(np.sum(weight))
+
+    def refuse_missing(self, inputs: Inputs) -> None:
+        """Refuse missing values of columns that no embedding reads."""
+        refuse_missing(self.X, inputs)
+
     def of(self, values):
         """Pick from an array with an entry for each row; None stays None."""
         return values if values is None or self.order is None else values[self.order]
@@ -50,12 +98,12 @@ class Examples:
         """Weights (m,) of the rows that count, those of their classes in them."""
         return self.weigh(self.of(self.Y), self.of(self.sample_weight))
 
-    def rows(self) -> Rows:
-        """Give the rows as the engine takes them, weights in a unit of their own."""
+    def rows(self, unit: float | None = None) -> Rows:
+        """Give the rows as the engine takes them, weights in this unit or their own."""
         weight = self.weight()
         if weight is None:
             return Rows(self.X, self.Y, order=self.order)
-        unit = weight_unit(weight)
+        unit = weight_unit(weight) if unit is None else unit
         of_all = np.zeros(len(self.Y), dtype=self.X.dtype)
         of_all[slice(None) if self.order is None else self.order] = weight / unit
         return Rows(self.X, self.Y, of_all, unit, self.order)
@@ -87,7 +135,7 @@ class Examples:
     def validation(self, scorer) -> Validation:
         """Make a validation set of them; `scorer` reads their y and sample weights."""
         score = scorer(self.of(self.y), self.of(self.sample_weight))
-        return Validation(self.rows().gathered(), score)
+        return ValidationRows(self.rows().gathered(), score)
 
 
 def read_weights(sample_weight, X) -> np.ndarray | None:

@@ -141,7 +141,7 @@ class HiddenLayers(BaseEstimator):
 
     def _survey(self, examples: Examples) -> Inputs:
         """What layers are to know of the columns of X."""
-        n_columns = examples.X.shape[1]
+        n_columns = examples.n_features
         embedding = embedding_of(self.numerical_embedding)
         if embedding is None:
             return Inputs(n_columns)

@@ -11,13 +11,13 @@ _OF_STEPS = ("learning_rate_init", "epsilon", "clip")
 
 
 def refuse_incompatible(
-    params, *, weight, dtype: np.dtype, validation_given: bool
+    params, *, total_weight: float | None, dtype: np.dtype, validation_given: bool
 ) -> None:
     """Raise a ValueError for the first parameters of training that cannot work."""
     for name in _OF_STEPS:
         _refuse_outside(dtype, name, getattr(params, name))
-    if weight is not None:
-        _refuse_light(params, float(np.sum(weight)))
+    if total_weight is not None:
+        _refuse_light(params, total_weight)
     if params.solver == "lbfgs":
         _refuse_for_lbfgs(params, validation_given)
 

@@ -96,10 +96,7 @@ class NetworkRegressor(RegressorMixin, NetworkEstimator):
 
     def _note_targets(self, rows) -> None:
         self.prediction_error_: float | None = None
-        Y = rows.of(rows.Y)
-        with np.errstate(over="ignore"):
-            self.target_mean_ = Y.mean(axis=0, dtype=np.float64)
-            self.target_spread_ = Y.std(axis=0, dtype=np.float64)
+        self.target_mean_, self.target_spread_ = rows.target_moments()
 
     def _note_errors(self, predicted, Y) -> None:
         quantiles = {"quantile": self.quantile, "absolute_error": 0.5}
