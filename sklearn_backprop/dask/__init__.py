@@ -9,5 +9,13 @@ require("dask", "sklearn_backprop.dask")
 require("distributed", "sklearn_backprop.dask")
 
 from ._linear import DaskGDLinearRegression  # noqa: E402
+from ._networks import (  # noqa: E402
+    DaskBackpropMLPClassifier,
+    DaskBackpropMLPRegressor,
+)
 
-__all__ = ["DaskGDLinearRegression"]
+__all__ = [
+    "DaskBackpropMLPClassifier",
+    "DaskBackpropMLPRegressor",
+    "DaskGDLinearRegression",
+]

@@ -1,7 +1,10 @@
 """The workers behind a client: tasks go to them, and every wait for one has an end."""
 
+import asyncio
+import concurrent.futures
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Awaitable, Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -16,6 +19,10 @@ __all__ = ["Cluster"]
 _POLL_SECONDS = 2.0
 # How long there may be none: a nanny starts a new process within some seconds.
 _LONGEST_WITHOUT_WORKERS = 15.0
+_STAYS = (
+    "A network keeps the state after its last finished round, from which fit with "
+    "warm_start=True goes on."
+)
 # Results that one task, or this process, merges.
 _FAN_IN = 8
 
@@ -46,16 +53,32 @@ class Cluster:
             _alone, function, *args, pure=False, retries=retries, key=_key_of(function)
         )
 
+    def send(self, value: Any) -> Future:
+        """Put a value where tasks are computed, once for all of them.
+
+        As the argument of a task it is not lost with a worker.
+        """
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Sending large graph")
+            return self.submit(_itself, value)
+
     def compute(self, delayed: Sequence) -> list[Future]:
         """Let workers compute delayed objects, and keep the results."""
         return self.client.compute(list(delayed))
 
     def gather(self, futures: Sequence[Future]) -> list[Any]:
-        """Fetch results, or raise what a task raised; ClusterLostError without workers.
+        """Fetch results, or raise what the first failing task raised.
 
-        A wait ends as long as tasks do: where there are workers, they are at it.
+        ClusterLostError without workers: a wait ends as long as tasks do, for where
+        there are workers, they are at it.
         """
-        return [self._result(future) for future in futures]
+        results = self._wait_for_workers(
+            self.client.gather(list(futures), errors="skip", asynchronous=True)
+        )
+        for future in futures:
+            if future.status != "finished":
+                _raise_error_of(future)
+        return results
 
     def merge(self, futures: Sequence[Future], merge: Callable) -> Any:
         """Merge results two by two on the workers, in a tree that is always the same.
@@ -70,39 +93,64 @@ class Cluster:
             ]
         return reduce(merge, self.gather(level))
 
-    def _result(self, future: Future) -> Any:
+    def _wait_for_workers(self, coroutine: Awaitable) -> Any:
+        """Wait for what workers do, as long as there are some.
+
+        It runs on in the client's loop while this thread looks after them: to call it
+        off and begin anew would never end where results take long to arrive.
+        """
+        waiting = self._begin(coroutine)
         last_seen = time.monotonic()
         while True:
             try:
-                return future.result(timeout=_POLL_SECONDS)
+                return waiting.result(timeout=_POLL_SECONDS)
             except TimeoutError:
                 if self._threads_by_worker():
                     last_seen = time.monotonic()
                 elif time.monotonic() - last_seen > _LONGEST_WITHOUT_WORKERS:
+                    waiting.cancel()
                     raise _no_workers() from None
-            except KilledWorker as error:
-                raise ClusterLostError(
-                    f"A task was lost with every worker that tried it: {error} Most "
-                    "often they run out of memory; make parts smaller, or give the "
-                    "workers more."
-                ) from error
+            except BaseException:
+                waiting.cancel()
+                raise
 
     def _threads_by_worker(self) -> dict[str, int]:
         """Threads of each worker; none where the scheduler does not answer."""
+        asked = self._begin(self.client.scheduler.ncores())
         try:
-            return self.client.sync(
-                self.client.scheduler.ncores, callback_timeout=_POLL_SECONDS
-            )
+            return asked.result(timeout=_POLL_SECONDS)
         except (TimeoutError, OSError):
+            asked.cancel()
             return {}
+
+    def _begin(self, coroutine: Awaitable) -> "concurrent.futures.Future":
+        async def run():
+            return await coroutine
+
+        return asyncio.run_coroutine_threadsafe(run(), self.client.loop.asyncio_loop)
+
+
+def _raise_error_of(future: Future) -> None:
+    """Raise why a future has no result."""
+    try:
+        future.result(timeout=_POLL_SECONDS)
+    except KilledWorker as error:
+        raise ClusterLostError(
+            f"A task was lost with every worker that tried it: {error} Most often "
+            "they run out of memory; make parts smaller, or give the workers more."
+        ) from error
+    except (concurrent.futures.CancelledError, asyncio.CancelledError) as error:
+        raise ClusterLostError(
+            "The scheduler has been lost, and with it all that was computed. Make a "
+            f"new client and pass it. {_STAYS}"
+        ) from error
 
 
 def _no_workers() -> ClusterLostError:
     return ClusterLostError(
         f"The cluster has had no worker for {_LONGEST_WITHOUT_WORKERS:g} seconds, so "
-        "that nobody computes. Start workers, or make a new client and pass it; a "
-        "network keeps the state after its last finished round, from which fit with "
-        "warm_start=True goes on."
+        "that nobody computes. Start workers, or make a new client and pass it. "
+        f"{_STAYS}"
     )
 
 
@@ -124,6 +172,10 @@ def _key_of(function: Callable) -> str:
 def _alone(function: Callable, *args) -> Any:
     with one_thread():
         return function(*args)
+
+
+def _itself(value: Any) -> Any:
+    return value
 
 
 def _merged(merge: Callable, *results) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 import dask.array as da
 import numpy as np
 from dask import delayed, is_dask_collection
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import (
     _check_n_features,
     check_is_fitted,
@@ -96,7 +96,7 @@ class DaskEstimator(BaseEstimator):
         check_is_fitted(self)
         cluster = self._cluster()
         parts = read_parts(cluster, X, y, sample_weight, _unchecked)
-        model = cluster.submit(_itself, self.to_local())
+        model = cluster.send(self.to_local())
         scores = [
             cluster.submit(_score_part, self._score_class, model, part)
             for part in parts
@@ -110,16 +110,21 @@ class DaskEstimator(BaseEstimator):
         """Shape of one row's prediction, and its dtype."""
         raise NotImplementedError
 
+    def _plain(self):
+        """The estimator of one process with these parameters, not fitted."""
+        names = self._plain_class._get_param_names()
+        return clone(self._plain_class(**{name: getattr(self, name) for name in names}))
+
     def _cluster(self) -> Cluster:
         return Cluster(self.client, type(self).__name__)
 
-    def _note_columns(self, X, n_features: int) -> None:
-        """Keep the number of features, and their names where X has some."""
+    def _note_columns(self, X, n_features: int, *, reset=True) -> None:
+        """Keep the number of features, and their names where X has some; or compare."""
         if hasattr(X, "columns"):
-            validate_data(self, X._meta, skip_check_array=True, reset=True)
+            validate_data(self, X._meta, skip_check_array=True, reset=reset)
             return
-        _check_n_features(self, np.empty((1, n_features)), reset=True)
-        if hasattr(self, "feature_names_in_"):
+        _check_n_features(self, np.empty((1, n_features)), reset=reset)
+        if reset and hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
     def _lazily(self, method: str, X, shape: tuple[int, ...], dtype):
@@ -144,10 +149,6 @@ class DaskEstimator(BaseEstimator):
         twin = BaseEstimator.__sklearn_clone__(bare)
         twin.client = self.client
         return twin
-
-
-def _itself(value):
-    return value
 
 
 def _unchecked(X, y):

@@ -1,7 +1,6 @@
 """Linear regression on parts of a table: sums over each, merged."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,7 @@ from ..linear_model._gram import Moments, moments
 from ._cluster import Cluster
 from ._constructor import constructor_like
 from ._estimator import DaskEstimator
-from ._parts import Part, read_parts
+from ._parts import Part, read_parts, survey, with_rows
 from ._scores import RSquared
 
 __all__ = ["DaskGDLinearRegression"]
@@ -117,10 +116,10 @@ class DaskGDLinearRegression(DaskEstimator, GDLinearRegression):
         refuse_huge_numbers(self)
         self._refuse_batches()
         cluster = self._cluster()
-        read = partial(_read, clone(self.to_local()))
+        read = partial(_read, self._plain())
         parts = read_parts(cluster, X, y, sample_weight, read)
-        surveys = cluster.gather([cluster.submit(_survey, part) for part in parts])
-        table = _PartedTable(cluster, parts, _with_rows(surveys))
+        surveys = cluster.gather([cluster.submit(survey, part) for part in parts])
+        table = _PartedTable(cluster, parts, with_rows(surveys))
         self._note_columns(X, table.n_features)
         self._weight_unit = table.unit
         slices = 0 if self.solver == "normal" else n_slices(self.max_iter)
@@ -182,18 +181,6 @@ class DaskGDLinearRegression(DaskEstimator, GDLinearRegression):
         )
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """What a part says of itself before it is summed up."""
-
-    number: int
-    n_rows: int  # of positive weight
-    n_features: int = 0
-    shape_of_y: tuple[int, ...] = ()  # of one row's
-    dtype: np.dtype | None = None
-    heaviest: float = 1.0
-
-
 class _PartedTable(Table):
     """Rows in parts on workers."""
 
@@ -252,43 +239,6 @@ def _read(plain: GDLinearRegression, X, y):
     """Validate a block as the estimator of one process does."""
     X, y, _ = clone(plain)._validate(X, y, None, reset=True)
     return X, y
-
-
-def _survey(part: Part) -> _Survey:
-    is_empty = len(part) == 0 or (part.weight is not None and not part.weight.any())
-    if is_empty:
-        return _Survey(part.number, 0)
-    n_rows = len(part) if part.weight is None else np.count_nonzero(part.weight)
-    return _Survey(
-        part.number,
-        n_rows=int(n_rows),
-        n_features=part.X.shape[1],
-        shape_of_y=part.y.shape[1:],
-        dtype=part.X.dtype,
-        heaviest=1.0 if part.weight is None else float(part.weight.max()),
-    )
-
-
-def _with_rows(surveys: Sequence[_Survey]) -> list[_Survey]:
-    """Surveys of parts with rows that count; refuse parts of different tables."""
-    found = [survey for survey in surveys if survey.n_rows > 0]
-    if not found:
-        raise ValueError(
-            f"None of the {len(surveys)} parts of X has a row of positive weight: "
-            "there is nothing to fit."
-        )
-    first = found[0]
-    for other in found:
-        for what, mine, theirs in (
-            ("columns of X", first.n_features, other.n_features),
-            ("y", first.shape_of_y, other.shape_of_y),
-        ):
-            if mine != theirs:
-                raise ValueError(
-                    f"Parts {first.number} and {other.number} differ in {what}: "
-                    f"{mine} and {theirs}."
-                )
-    return found
 
 
 def _rows_of(part: Part, unit: float) -> tuple[Any, np.ndarray, np.ndarray | None]:

@@ -11,7 +11,16 @@ from sklearn.utils import check_array
 
 from ._cluster import Cluster
 
-__all__ = ["Part", "Read", "blocks_of", "read_parts", "rows_of_blocks"]
+__all__ = [
+    "Part",
+    "Read",
+    "Survey",
+    "blocks_of",
+    "read_parts",
+    "rows_of_blocks",
+    "survey",
+    "with_rows",
+]
 
 # (X, y) of a block -> both, validated.
 Read = Callable[[Any, Any], tuple[Any, np.ndarray]]
@@ -28,6 +37,20 @@ class Part:
 
     def __len__(self) -> int:
         return 0 if self.X is None else self.X.shape[0]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a part says of itself before it is summed up or trained on."""
+
+    number: int
+    n_given: int
+    n_rows: int = 0  # of positive weight
+    n_features: int = 0
+    shape_of_y: tuple[int, ...] = ()  # of one row's
+    dtype: np.dtype | None = None
+    heaviest: float = 1.0
+    targets: Any = None  # of some rows, in which every label occurs
 
 
 def read_parts(cluster: Cluster, X, y, sample_weight, read: Read) -> list[Future]:
@@ -145,3 +168,42 @@ def _read_weights(weight) -> np.ndarray:
             "counts for nothing or for something."
         )
     return weight
+
+
+def survey(part: Part, *, targets_of: Callable | None = None) -> Survey:
+    """Look a part over; `targets_of` its y picks some with every label."""
+    n_given, weight = len(part), part.weight
+    if n_given == 0:
+        return Survey(part.number, 0)
+    return Survey(
+        part.number,
+        n_given,
+        n_rows=n_given if weight is None else int(np.count_nonzero(weight)),
+        n_features=part.X.shape[1],
+        shape_of_y=part.y.shape[1:],
+        dtype=part.X.dtype,
+        heaviest=1.0 if weight is None else float(weight.max()),
+        targets=None if targets_of is None else targets_of(part.y),
+    )
+
+
+def with_rows(surveys: Sequence[Survey]) -> list[Survey]:
+    """Surveys of parts with rows that count; refuse parts of different tables."""
+    found = [survey for survey in surveys if survey.n_rows > 0]
+    if not found:
+        raise ValueError(
+            f"None of the {len(surveys)} parts of X has a row of positive weight: "
+            "there is nothing to fit."
+        )
+    first = found[0]
+    for other in found:
+        for what, mine, theirs in (
+            ("columns of X", first.n_features, other.n_features),
+            ("y", first.shape_of_y, other.shape_of_y),
+        ):
+            if mine != theirs:
+                raise ValueError(
+                    f"Parts {first.number} and {other.number} differ in {what}: "
+                    f"{mine} and {theirs}."
+                )
+    return found

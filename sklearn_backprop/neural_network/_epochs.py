@@ -14,7 +14,7 @@ from ..exceptions import DivergenceError
 from ._divergence import are_finite, divergence_message, non_finite, remedies
 from ._examples import Validation
 from ._records import cut_by_name
-from ._schedules import Schedule
+from ._schedules import Progress, Schedule
 from ._state import TrainingState
 
 __all__ = ["NetworkEpochs", "Settings", "draw_order"]
@@ -43,6 +43,10 @@ class Settings:
     averaging: float  # share of the mean of weights so far in that of the next epoch
     verbose: int
     dropout_seed: int
+
+    def rates(self, progress: Progress, n_rows: int) -> float | np.ndarray:
+        """Learning rates of an epoch's steps on so many rows; one where all agree."""
+        return self.schedule.rates(progress, -(-n_rows // self.batch_size))
 
     def of_pass(self, rates: float | np.ndarray, weight_unit: float) -> dict[str, Any]:
         """What the engine reads to pass mini-batches at these learning rates."""
@@ -182,8 +186,7 @@ class NetworkEpochs(EpochLoop):
 
     def _pass(self):
         settings, network = self.settings, self.state.network
-        n_steps = -(-len(self.rows) // settings.batch_size)
-        rates = settings.schedule.rates(self.state.progress, n_steps)
+        rates = settings.rates(self.state.progress, len(self.rows))
         self.rate = float(np.mean(rates))
         return self.pass_batches(
             self.trainer,

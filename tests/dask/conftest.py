@@ -1,10 +1,10 @@
-"""A cluster of two processes, as long as a module's tests run."""
+"""A cluster of two processes, as long as the tests of this folder run."""
 
 import pytest
 from distributed import Client, LocalCluster
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def client():
     """Two workers of one thread, as a laptop has them."""
     with (

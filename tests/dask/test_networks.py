@@ -1,0 +1,243 @@
+"""Networks on shards: the oracle is the fit of all rows in one process."""
+
+import inspect
+import pickle
+
+import dask.array as da
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.preprocessing import scale
+from sklearn.utils import shuffle
+
+from sklearn_backprop import BackpropMLPClassifier, BackpropMLPRegressor
+from sklearn_backprop.dask import DaskBackpropMLPClassifier, DaskBackpropMLPRegressor
+from sklearn_backprop.exceptions import DivergenceError
+
+pytestmark = [
+    pytest.mark.xdist_group("dask"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
+
+X_IRIS, Y_IRIS = shuffle(*load_iris(return_X_y=True), random_state=0)
+X_IRIS = scale(X_IRIS)
+X_NUMBERS, Y_NUMBERS = load_diabetes(return_X_y=True)
+Y_NUMBERS = np.column_stack([Y_NUMBERS / 100, X_NUMBERS[:, 0]])
+SIZES = {150: (60, 0, 40, 50), 442: (200, 42, 100, 100)}
+NET = {"hidden_layer_sizes": (6,), "max_iter": 4, "random_state": 0, "batch_size": 16}
+ONE = {"n_shards": 1, "rounds_per_epoch": 1}
+LABELS, NUMBERS = (X_IRIS, Y_IRIS), (X_NUMBERS, Y_NUMBERS)
+WEIGHT = np.random.default_rng(0).integers(0, 4, size=150).astype(float)
+# What makes a case of its own -> classifiers and their parameters, or regressors.
+CASES = {
+    "adam": (True, {}),
+    "sgd": (True, {"solver": "sgd", "learning_rate": "coslog", "shuffle": False}),
+    "float32": (True, {"dtype": np.float32, "clip": 1.0, "track_gradients": "batch"}),
+    "regularized": (True, {"normalization": "batch", "dropout": 0.3, "alpha": 0.1}),
+    "balanced": (True, {"class_weight": "balanced", "weighted": True}),
+    "by class": (True, {"class_weight": {0: 0.0, 2: 3.0}, "weighted": True}),
+    "targets": (False, {"solver": "adamw", "activation": "tanh"}),
+    "embedded": (False, {"numerical_embedding": "piecewise_linear", "n_members": 2}),
+}
+
+
+def in_parts(*arrays):
+    """Dask arrays in parts, one of them empty for the iris."""
+    return [
+        da.from_array(a, chunks=(SIZES[len(a)], *((n,) for n in a.shape[1:])))
+        for a in arrays
+    ]
+
+
+def models(is_classifier, **params):
+    """An estimator of one process and one on Dask, with the same parameters."""
+    plain, sharded = (
+        (BackpropMLPClassifier, DaskBackpropMLPClassifier)
+        if is_classifier
+        else (BackpropMLPRegressor, DaskBackpropMLPRegressor)
+    )
+    own = {
+        name: params.pop(name)
+        for name in ("n_shards", "rounds_per_epoch", "outer")
+        if name in params
+    }
+    params = {**NET, **params}
+    return plain(**params), sharded(**params, **own)
+
+
+def assert_same_fit(model, oracle):
+    """All arrays and numbers that a fit has set are the same, to the last bit."""
+    for name, value in vars(oracle).items():
+        if name.endswith("_") and not name.startswith("_"):
+            np.testing.assert_equal(getattr(model, name), value, err_msg=name)
+    np.testing.assert_equal(model.gradient_history_, oracle.gradient_history_)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_shard_and_one_round_is_the_fit_of_one_process(client, case):
+    is_classifier, params = CASES[case]
+    params = dict(params)
+    X, y = LABELS if is_classifier else NUMBERS
+    X = X.astype(params.pop("dtype", np.float64))
+    weight = [WEIGHT] if params.pop("weighted", False) else []
+    oracle, model = models(is_classifier, **ONE, **params)
+    oracle.fit(X, y, *weight)
+    model.fit(*in_parts(X, y, *weight))
+    assert_same_fit(model, oracle)
+    # It goes on where it stopped, as one process does.
+    oracle.set_params(warm_start=True).fit(X, y, *weight)
+    model.set_params(warm_start=True).fit(*in_parts(X, y, *weight))
+    assert_same_fit(model, oracle)
+
+
+@pytest.mark.parametrize("outer", [None, "nesterov"])
+def test_a_round_averages_what_shards_learn_apart(client, outer):
+    """The oracle trains plain networks on the shards' slices and averages them."""
+    X, y = X_IRIS[:128], Y_IRIS[:128]
+    parts = [da.from_array(X, chunks=(64, -1)), da.from_array(y, chunks=64)]
+    params = {"solver": "sgd", "momentum": 0.0, "shuffle": False, "alpha": 0.0}
+    plain, model = models(
+        True, **params, n_shards=2, rounds_per_epoch=2, outer=outer, max_iter=3
+    )
+    model.fit(*parts)
+
+    plain.set_params(max_iter=1, learning_rate_init=1e-30).fit(X, y)
+    plain.set_params(learning_rate_init=0.001)
+    weights = [a.copy() for a in (*plain.coefs_, *plain.intercepts_)]
+    velocity = [np.zeros_like(w) for w in weights]
+    for number in range(6):
+        ends = []
+        for shard in range(2):
+            local = pickle.loads(pickle.dumps(plain))
+            for mine, start in zip(
+                (*local.coefs_, *local.intercepts_), weights, strict=True
+            ):
+                mine[...] = start
+            first = 64 * shard + 32 * (number % 2)
+            local.partial_fit(X[first : first + 32], y[first : first + 32])
+            ends.append([*local.coefs_, *local.intercepts_])
+        for i, start in enumerate(weights):
+            mean = (ends[0][i] + ends[1][i]) / 2
+            if outer is None:
+                weights[i] = mean
+            else:
+                velocity[i] = 0.9 * velocity[i] + (start - mean)
+                weights[i] = start - 0.7 * (start - mean + 0.9 * velocity[i])
+    found = (*model.coefs_, *model.intercepts_)
+    for mine, expected in zip(found, weights, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-13)
+
+
+def test_records_of_shards_make_one(client):
+    """Two shards with the same rows record what each of them does."""
+    X, y = np.vstack([X_IRIS] * 2), np.concatenate([Y_IRIS] * 2)
+    parts = [da.from_array(X, chunks=(150, -1)), da.from_array(y, chunks=150)]
+    params = {"shuffle": False, "alpha": 0.0, "max_iter": 3}
+    oracle, model = models(True, **params, n_shards=2, rounds_per_epoch=1)
+    oracle.fit(X_IRIS, Y_IRIS)
+    model.fit(*parts)
+    np.testing.assert_allclose(model.loss_curve_, oracle.loss_curve_, rtol=1e-12)
+    for name, record in oracle.gradient_history_.items():
+        np.testing.assert_allclose(
+            model.gradient_history_[name], record, rtol=1e-9, err_msg=name
+        )
+    assert model.t_ == 2 * oracle.t_
+
+
+def test_shards_learn_as_one_process_does(client):
+    params = {"max_iter": 12, "learning_rate_init": 0.05}
+    oracle, model = models(True, **params, n_shards=3, rounds_per_epoch=2)
+    parts = in_parts(*LABELS)
+    score = model.fit(*parts).score(*parts)
+    assert score > oracle.fit(*LABELS).score(*LABELS) - 0.02 > 0.85
+    assert model.n_shards_ == 3
+    proba = model.predict_proba(parts[0]).compute()
+    np.testing.assert_array_equal(proba, model.to_local().predict_proba(X_IRIS))
+    labels = model.predict(parts[0]).compute()
+    np.testing.assert_array_equal(labels, model.predict(X_IRIS))
+    assert score == np.mean(labels == Y_IRIS)
+
+
+def test_a_validation_set_ends_training(client):
+    X, y = LABELS
+    held_out = X[:50], y[:50], WEIGHT[:50]
+    params = {"max_iter": 60, "n_iter_no_change": 3, "learning_rate_init": 0.02}
+    oracle, model = models(True, **params, **ONE)
+    names = ("X_val", "y_val", "sample_weight_val")
+    oracle.fit(X, y, **dict(zip(names, held_out, strict=True)))
+    lazy = (
+        da.from_array(held_out[0], chunks=(30, -1)),
+        *(da.from_array(a, chunks=30) for a in held_out[1:]),
+    )
+    model.fit(*in_parts(X, y), **dict(zip(names, lazy, strict=True)))
+    assert model.n_iter_ == oracle.n_iter_ < 60
+    np.testing.assert_allclose(
+        model.validation_loss_curve_, oracle.validation_loss_curve_, rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        model.validation_scores_, oracle.validation_scores_, rtol=1e-12
+    )
+    np.testing.assert_array_equal(model.coefs_[0], oracle.coefs_[0])
+    # A set in memory is watched, too.
+    model.fit(*in_parts(X, y), **dict(zip(names, held_out, strict=True)))
+    np.testing.assert_equal(model.validation_scores_, oracle.validation_scores_)
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (BackpropMLPClassifier, DaskBackpropMLPClassifier),
+        (BackpropMLPRegressor, DaskBackpropMLPRegressor),
+    ],
+)
+def test_constructors_take_what_those_of_one_process_take(pair):
+    plain, sharded = (inspect.signature(cls).parameters for cls in pair)
+    added = {"n_shards", "rounds_per_epoch", "outer", "client"}
+    assert sharded.keys() - plain.keys() == added
+    for name, parameter in plain.items():
+        assert sharded[name] == parameter
+    assert list(plain) == list(sharded)[: len(plain)]
+    assert pair[1]._parameter_constraints.keys() == set(sharded)
+
+
+def test_the_plain_network_knows_no_client(client):
+    model = DaskBackpropMLPClassifier(**NET, n_shards=2, client=client)
+    model.fit(*in_parts(*LABELS))
+    assert clone(model).client is client
+    plain = pickle.loads(pickle.dumps(model.to_local()))
+    assert type(plain) is BackpropMLPClassifier
+    assert not hasattr(plain, "client")
+    assert not hasattr(plain, "_rounds")
+    np.testing.assert_array_equal(
+        plain.predict_proba(X_IRIS), model.predict_proba(X_IRIS)
+    )
+    plain.partial_fit(*LABELS)
+    plain.set_params(warm_start=True, n_iter_no_change=50).fit(*LABELS)
+    assert len(plain.loss_curve_) == 9
+    assert pickle.loads(pickle.dumps(model)).client is None
+
+
+def test_what_needs_all_rows_is_refused(client):
+    parts = in_parts(*LABELS)
+    for params, message in (
+        ({"solver": "lbfgs"}, "solver='lbfgs' asks for the gradient of all rows"),
+        ({"early_stopping": True}, "Pass validation rows of your own, X_val and y_val"),
+        ({"n_shards": 5}, "n_shards=5, but only 3 parts of X have rows"),
+        ({"outer": "adam"}, "The 'outer' parameter"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            DaskBackpropMLPClassifier(**{**NET, **params}).fit(*parts)
+    with pytest.raises(TypeError, match="X is a ndarray, not a Dask array"):
+        DaskBackpropMLPClassifier(**NET).fit(*LABELS)
+
+
+def test_divergence_is_told_as_in_one_process(client):
+    parts = in_parts(*NUMBERS)
+    params = {"solver": "sgd", "learning_rate_init": 1e5, "max_iter": 30}
+    oracle, model = models(False, **params, n_shards=2)
+    for estimator, data in ((oracle, NUMBERS), (model, parts)):
+        with pytest.raises(DivergenceError, match=r"lower learning_rate_init") as info:
+            estimator.fit(*data)
+        assert "Training diverged in epoch" in str(info.value)
+    assert np.isfinite(model.coefs_[0]).all()
