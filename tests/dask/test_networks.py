@@ -4,10 +4,15 @@ import inspect
 import pickle
 
 import dask.array as da
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
+from joblib import parallel_config
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
+from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 from sklearn.utils import shuffle
 
@@ -241,3 +246,142 @@ def test_divergence_is_told_as_in_one_process(client):
             estimator.fit(*data)
         assert "Training diverged in epoch" in str(info.value)
     assert np.isfinite(model.coefs_[0]).all()
+
+
+def as_csr(array):
+    return array.map_blocks(sparse.csr_array, meta=sparse.csr_array((0, 4)))
+
+
+def test_sparse_blocks_frames_unknown_sizes_and_strings(client):
+    """Whatever rows come in, the fit is that of the same rows in memory."""
+    X = np.where(np.abs(X_IRIS) > 0.5, X_IRIS, 0.0)
+    names = np.array(["setosa", "versicolor", "virginica"])[Y_IRIS]
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(label=names, weight=WEIGHT)
+    parts, y, weight = in_parts(X, names, WEIGHT)
+    known = parts[:, 0] > -np.inf
+    table = dd.from_pandas(frame, npartitions=4)
+    table = table[table.a > -np.inf]  # a filter, before which nothing is known
+    oracle, model = models(True, **ONE)
+    oracle.fit(X, names, WEIGHT)
+    for rows in (
+        (as_csr(parts), y, weight),
+        (parts[known], y[known], weight[known]),
+        (table[list("abcd")], table.label, table.weight),
+    ):
+        model.fit(*rows)
+        np.testing.assert_allclose(model.coefs_[0], oracle.coefs_[0], rtol=1e-10)
+        assert model.score(*rows) == pytest.approx(oracle.score(X, names, WEIGHT))
+        labels = model.predict(rows[0]).compute()
+        np.testing.assert_array_equal(labels, oracle.predict(X))
+    assert list(model.feature_names_in_) == list("abcd")
+    assert list(model.to_local().feature_names_in_) == list("abcd")
+
+
+def test_a_class_that_one_part_has_and_several_labels(client):
+    y = np.where(np.arange(150) < 5, 7, Y_IRIS)
+    oracle, model = models(True, **ONE, class_weight="balanced")
+    model.fit(*in_parts(X_IRIS, y))
+    np.testing.assert_array_equal(model.classes_, [0, 1, 2, 7])
+    np.testing.assert_equal(model.coefs_, oracle.fit(X_IRIS, y).coefs_)
+    labels = np.column_stack([X_IRIS[:, 0] > 0, X_IRIS[:, 1] > 0]).astype(int)
+    oracle, model = models(True, **ONE)
+    model.fit(*in_parts(X_IRIS, labels))
+    np.testing.assert_equal(model.coefs_, oracle.fit(X_IRIS, labels).coefs_)
+    predicted = model.predict(in_parts(X_IRIS)[0]).compute()
+    np.testing.assert_array_equal(predicted, oracle.predict(X_IRIS))
+
+
+def test_classes_are_balanced_over_the_whole(client):
+    """The weights of the whole table, written by hand, give the same on every shard."""
+    y = np.where(np.arange(150) % 4, Y_IRIS, 0)
+    written = dict(enumerate(150 / (3 * np.bincount(y))))
+    found = []
+    for class_weight in ("balanced", written):
+        _, model = models(True, n_shards=3, class_weight=class_weight, max_iter=2)
+        found.append(model.fit(*in_parts(X_IRIS, y)).coefs_)
+    np.testing.assert_equal(*found)
+
+
+@pytest.mark.parametrize("is_classifier", [True, False])
+def test_rows_that_are_sorted_by_shard_are_a_warning(client, is_classifier):
+    X, y = LABELS if is_classifier else NUMBERS
+    _, model = models(is_classifier, n_shards=2, max_iter=1)
+    model.fit(*in_parts(X, y))  # no warning
+    with pytest.warns(UserWarning, match="Shuffle rows across parts first"):
+        model.fit(*in_parts(X, np.sort(y, axis=0)))
+
+
+def test_parts_that_do_not_belong_together_are_refused_with_their_numbers(client):
+    parts, y = in_parts(*LABELS)
+    model = DaskBackpropMLPClassifier(**NET)
+    other = da.from_array(Y_IRIS, chunks=((60, 0, 45, 45),))
+    with pytest.raises(ValueError, match=r"rows in parts \[2, 3\]: part 2 of X"):
+        model.fit(parts, other)
+    with pytest.raises(ValueError, match="Part 2: Input X contains NaN"):
+        model.fit(*in_parts(np.where(np.arange(150)[:, None] == 70, np.nan, X_IRIS)), y)
+    with pytest.raises(ValueError, match="Part 0: Unknown label type"):
+        model.fit(parts, y + 0.5)
+    with pytest.raises(ValueError, match="None of the 4 parts"):
+        model.fit(parts, y, 0.0 * y)
+
+
+class Checkpoint:
+    """A callback that keeps the estimator as it is after each epoch."""
+
+    def __init__(self):
+        self.stored = []
+
+    def setup(self, estimator, context):
+        pass
+
+    teardown = on_fit_task_begin = setup
+
+    def on_fit_task_end(self, estimator, context, *, fitted_estimator):
+        if context.parent is not None:
+            self.stored.append(pickle.dumps(fitted_estimator))
+
+
+def test_a_callback_stores_fits_that_go_on(client):
+    pytest.importorskip("sklearn.callback")
+
+    _, model = models(True, n_shards=2, outer="nesterov", normalization="batch")
+    checkpoint = Checkpoint()
+    model.set_callbacks(checkpoint).fit(*in_parts(*LABELS))
+    assert len(checkpoint.stored) == 4
+    model.set_callbacks()
+    early = pickle.loads(checkpoint.stored[1])
+    assert len(early.loss_curve_) == 2
+    early.set_callbacks().set_params(warm_start=True, max_iter=2)
+    assert_same_curves(early.fit(*in_parts(*LABELS)), model)
+
+
+def assert_same_curves(model, expected):
+    np.testing.assert_equal(model.coefs_, expected.coefs_)
+    assert model.loss_curve_ == expected.loss_curve_
+    np.testing.assert_equal(model.gradient_history_, expected.gradient_history_)
+
+
+def test_lines_of_epochs_and_rounds(client, capsys):
+    _, model = models(True, n_shards=2, rounds_per_epoch=2, max_iter=2, verbose=2)
+    model.fit(*in_parts(*LABELS))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0].strip() for line in lines] == [
+        "Round 1 of 2", "Round 2 of 2", "Iteration 1",
+        "Round 1 of 2", "Round 2 of 2", "Iteration 2",
+    ]  # fmt: skip
+
+
+def test_a_search_on_workers_finds_what_one_in_a_row_finds(client):
+    search = GridSearchCV(
+        BackpropMLPClassifier(**NET), {"learning_rate_init": [0.01, 0.1]}, cv=2
+    )
+    expected = clone(search).fit(*LABELS)
+    with parallel_config("dask", client=client):
+        search.fit(*LABELS)
+    for name in ("mean_test_score", "std_test_score", "rank_test_score"):
+        np.testing.assert_array_equal(
+            search.cv_results_[name], expected.cv_results_[name]
+        )
+    np.testing.assert_equal(
+        search.best_estimator_.coefs_, expected.best_estimator_.coefs_
+    )
