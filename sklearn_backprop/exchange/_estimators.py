@@ -53,6 +53,11 @@ class Fitted:
         return self.estimator.n_outputs_
 
     @property
+    def n_members(self) -> int:
+        """Count the members whose predictions are averaged."""
+        return 1 if self.is_linear else self.estimator._training.network.n_members
+
+    @property
     def n_probabilities(self) -> int:
         """Count the columns of `predict_proba`."""
         return max(2, self.n_outputs)
@@ -84,19 +89,19 @@ class Fitted:
         """
         raw = self._write_raw(graph, x)
         if not self.is_classifier:
-            return write_link(graph, self.link, raw, outputs[0])
+            return write_link(graph, self.link, raw, outputs[0], self.n_members)
         label, probabilities = outputs
         if self.n_outputs == 1:
-            write_both_probabilities(graph, raw, probabilities)
+            write_both_probabilities(graph, raw, probabilities, self.n_members)
         else:
-            write_link(graph, self.link, raw, probabilities)
+            write_link(graph, self.link, raw, probabilities, self.n_members)
         if self.is_multilabel:
             return write_indicators(graph, probabilities, label)
         labels = self.labels if labels is None else labels
         return write_labels(graph, labels, probabilities, label)
 
     def _write_raw(self, graph: Graph, x: str) -> str:
-        """Write raw outputs (n, n_outputs)."""
+        """Write raw outputs (n, n_outputs), of several members (n, k, n_outputs)."""
         if self.is_linear:
             return self._write_linear(graph, x)
         network = self.estimator._training.network
@@ -104,6 +109,7 @@ class Fitted:
             [row.start for row in network.architecture.parameters],
             network.theta,
             network.running,
+            np.concatenate([[], *network.architecture.constants]),
         )
         return write_layers(graph, network.architecture.layers, numbers, x)
 

@@ -55,11 +55,19 @@ class Graph(ABC):
         """Convert numbers."""
         return self.add("Cast", x, to=self.type_of(dtype), output=output)
 
-    def mean_over_units(self, x: str) -> str:
-        """Means (n, 1) of rows (n, k)."""
+    def integers(self, values) -> str:
+        """Store whole numbers: places, axes or lengths."""
+        return self.keep(np.asarray(values, dtype=np.int64))
+
+    def expand(self, x: str, axis: int) -> str:
+        """Insert an axis of length 1."""
+        return self.add("Unsqueeze", x, self.integers([axis]))
+
+    def mean(self, x: str, axis: int, **attributes) -> str:
+        """Means over an axis, which stays with length 1 or as `keepdims` says."""
         if self.opset < 18:
-            return self.add("ReduceMean", x, axes=[1])
-        return self.add("ReduceMean", x, self.keep(np.array([1], dtype=np.int64)))
+            return self.add("ReduceMean", x, axes=[axis], **attributes)
+        return self.add("ReduceMean", x, self.integers([axis]), **attributes)
 
     def type_of(self, dtype) -> int:
         """Give ONNX's number of a dtype; strings are objects."""

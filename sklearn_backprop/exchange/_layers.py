@@ -5,7 +5,7 @@ float32 alone, or whose attributes are float32 and would cost digits, are writte
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import erfcx
 
+from . import _tables as tables
 from ._graph import Graph
 from ._recurrent import CELLS, write_first_steps, write_pooled, write_states
 
@@ -31,14 +32,21 @@ class Numbers:
     starts: Sequence[int]  # of each row of the table of parameters, in theta
     theta: np.ndarray
     running: np.ndarray
+    constants: np.ndarray
+    copy: int = 0  # which of several copies of all arrays
 
     def parameter(self, row: int, *shape: int) -> np.ndarray:
         """Give the array that begins with a row of the table."""
-        start = self.starts[row]
+        start = self.starts[row] + self.copy * prod(shape)
         return self.theta[start : start + prod(shape)].reshape(shape)
+
+    def constant(self, start: int, n: int) -> np.ndarray:
+        """Give numbers that nothing trains."""
+        return self.constants[start : start + n]
 
     def statistics(self, start: int, width: int) -> tuple[np.ndarray, np.ndarray]:
         """Give running means and variances."""
+        start += self.copy * 2 * width
         mean, variance = self.running[start : start + 2 * width].reshape(2, width)
         return mean, variance
 
@@ -187,8 +195,8 @@ def _batch_norm(graph, layer, numbers, x):
 
 
 def _layer_norm(graph, layer, numbers, x):
-    centred = graph.add("Sub", x, graph.mean_over_units(x))
-    variance = graph.mean_over_units(graph.add("Mul", centred, centred))
+    centred = graph.add("Sub", x, graph.mean(x, -1))
+    variance = graph.mean(graph.add("Mul", centred, centred), -1)
     shifted = graph.add("Add", variance, graph.constant(_NORM_EPSILON))
     x_hat = graph.add("Div", centred, graph.add("Sqrt", shifted))
     return _scale_and_shift(graph, layer, numbers, x_hat)
@@ -206,7 +214,25 @@ def _add_block(graph, layer, numbers, x):
 
 def _concat_block(graph, layer, numbers, x):
     branch = write_layers(graph, layer["layers"], numbers, x)
-    return graph.add("Concat", x, branch, axis=1)
+    return graph.add("Concat", x, branch, axis=-1)
+
+
+def _members(graph, layer, numbers, x):
+    """Rows (n, p) once through the front, then k times: (n, k, n_out)."""
+    n_front = layer["n_front"]
+    x = write_layers(graph, layer["layers"][:n_front], numbers, x)
+    x = graph.expand(x, axis=1)
+    return write_layers(graph, layer["layers"][n_front:], numbers, x)
+
+
+def _independent(graph, layer, numbers, x):
+    """The same layers k times, each with numbers of its own: (n, k, n_out)."""
+    outputs = [
+        write_layers(graph, layer["layers"], replace(numbers, copy=member), x)
+        for member in range(layer["n_members"])
+    ]
+    rows = [graph.expand(output, axis=1) for output in outputs]
+    return graph.add("Concat", *rows, axis=1)
 
 
 def _beside(graph, layer, numbers, x):
@@ -242,6 +268,16 @@ LAYERS: dict[str, Callable[[Graph, Layer, Numbers, str], str]] = {
     "beside": _beside,
     "sequence": _sequence,
     "recurrent": _recurrent,
+    "select": tables.write_columns,
+    "one_hot": tables.write_indicators_of_levels,
+    "piecewise_linear": tables.write_piecewise_linear,
+    "periodic": tables.write_periodic,
+    "members": _members,
+    "independent": _independent,
+    "member_scale": tables.write_member_scale,
+    "member_affine": tables.write_member_affine,
+    "member_dense": tables.write_member_dense,
+    "scaled_dense": tables.write_scaled_dense,
 }
 
 

@@ -66,7 +66,8 @@ def to_onnx(estimator, *, dtype=None, zipmap=False, target_opset=None, name=None
     Notes
     -----
     Labels that are booleans or whole floating-point numbers come out as int64. Rows
-    whose numbers end in an error of `predict`, such as NaN, give NaN.
+    whose numbers end in an error of `predict`, such as NaN, give NaN. Where features
+    are embedded, NaN stands for missing values as in `predict`.
 
     References
     ----------

@@ -12,28 +12,36 @@ __all__ = ["LINKS", "write_indicators", "write_labels", "write_link", "write_map
 LINKS: dict[str, tuple[str, dict]] = {
     "identity": ("Identity", {}),
     "exp": ("Exp", {}),
-    "softmax": ("Softmax", {"axis": 1}),
+    "softmax": ("Softmax", {"axis": -1}),
     "logistic": ("Sigmoid", {}),
 }
 
 
-def write_link(graph: Graph, link: str, raw: str, output: str) -> None:
-    """Write predictions (n, K) of raw outputs (n, K)."""
+def write_link(graph: Graph, link: str, raw: str, output: str, n_members=1) -> None:
+    """Write predictions (n, K) of raw outputs (n, K), or of members' (n, k, K)."""
     op, attributes = LINKS[link]
-    graph.add(op, raw, output=output, **attributes)
+    _write_mean(graph, op, (raw,), output, n_members, **attributes)
 
 
-def write_both_probabilities(graph: Graph, raw: str, output: str) -> None:
-    """Write probabilities (n, 2) of raw outputs f (n, 1).
+def _write_mean(graph: Graph, op, inputs, output, n_members, **attributes) -> None:
+    """Write what an operator gives; the mean of several members, over their axis."""
+    if n_members == 1:
+        graph.add(op, *inputs, output=output, **attributes)
+    else:
+        graph.mean(graph.add(op, *inputs, **attributes), 1, keepdims=0, output=output)
+
+
+def write_both_probabilities(graph: Graph, raw: str, output: str, n_members=1) -> None:
+    """Write probabilities (n, 2) of raw outputs f (n, 1), or of members' (n, k, 1).
 
     p = e^min(f, 0) / (1 + e^-|f|) keeps small ones, which runtimes' sigmoid rounds to
     zero.
     """
-    both = graph.add("Concat", graph.add("Neg", raw), raw, axis=1)
+    both = graph.add("Concat", graph.add("Neg", raw), raw, axis=-1)
     above = graph.add("Exp", graph.add("Min", both, graph.constant(0.0)))
     e = graph.add("Exp", graph.add("Neg", graph.add("Abs", raw)))
     below = graph.add("Add", graph.constant(1.0), e)
-    graph.add("Div", above, below, output=output)
+    _write_mean(graph, "Div", (above, below), output, n_members)
 
 
 def write_indicators(graph: Graph, probabilities: str, output: str) -> None:

@@ -5,7 +5,7 @@ the inputs as in all states, so that every layer knows it. ONNX has operators fo
 cells, but onnxruntime has them in float32 alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,7 +81,7 @@ CELLS = {
 
 def write_first_steps(graph: Graph, layer: Layer, x: str) -> str:
     """Write a table (n, n_steps * channels) as (n_steps, n, channels)."""
-    shape = _integers(graph, [-1, layer["n_steps"], layer["n_channels"]])
+    shape = graph.integers([-1, layer["n_steps"], layer["n_channels"]])
     return graph.add("Transpose", graph.add("Reshape", x, shape), perm=[1, 0, 2])
 
 
@@ -151,23 +151,19 @@ def write_pooled(graph: Graph, layer: Layer, states: str) -> str:
     return graph.add("Concat", forward, backward, axis=1)
 
 
-def _integers(graph: Graph, numbers: Sequence[int]) -> str:
-    return graph.keep(np.array(numbers, dtype=np.int64))
-
-
 def _cut(graph: Graph, x: str, begin: int, end: int, axis: int = 0) -> str:
-    ends = (_integers(graph, [number]) for number in (begin, end, axis))
+    ends = (graph.integers([number]) for number in (begin, end, axis))
     return graph.add("Slice", x, *ends)
 
 
 def _sum(graph: Graph, x: str) -> str:
     """Sum over steps (n_steps, n, k) -> (n, k)."""
-    return graph.add("ReduceSum", x, _integers(graph, [0]), keepdims=0)
+    return graph.add("ReduceSum", x, graph.integers([0]), keepdims=0)
 
 
 def _zeros(graph: Graph, x: str, width: int) -> str:
     """Zeros (n, width), with n from x (n_steps, n, channels)."""
     n = _cut(graph, graph.add("Shape", x), 1, 2)
-    shape = graph.add("Concat", n, _integers(graph, [width]), axis=0)
+    shape = graph.add("Concat", n, graph.integers([width]), axis=0)
     zero = graph.tensor("zero", np.zeros(1, dtype=graph.dtype))
     return graph.add("ConstantOfShape", shape, value=zero)

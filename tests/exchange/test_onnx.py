@@ -21,8 +21,14 @@ from sklearn_backprop import (
 )
 from sklearn_backprop.engine import _engine
 from sklearn_backprop.exchange import register_converters, to_onnx
+from sklearn_backprop.exchange._graph import ModelGraph
 from sklearn_backprop.exchange._layers import ACTIVATIONS, LAYERS
 from sklearn_backprop.exchange._outputs import LINKS
+from sklearn_backprop.exchange._tables import write_indicators_of_levels
+from sklearn_backprop.neural_network import (
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
+)
 from sklearn_backprop.neural_network._network import ENGINE_LINKS
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="installed with the newest")
@@ -123,15 +129,79 @@ def test_a_recurrent_network_in_a_pipeline():
     assert_same(p, pipeline.predict_proba(rows), 1e-5)
 
 
-# Layers that no estimator lays out.
-OF_THE_ENGINE_ALONE = {
-    "independent", "member_affine", "member_dense", "member_scale", "members",
-    "one_hot", "periodic", "piecewise_linear", "scaled_dense", "select",
-}  # fmt: skip
+EMBEDDINGS = {
+    "none": None,
+    "piecewise_linear": PiecewiseLinearEmbedding(n_bins=6, size=3),
+    "periodic": PeriodicEmbedding(n_frequencies=3, frequency_scale=1.0, size=4),
+    "periodic_apart": PeriodicEmbedding(3, 1.0, size=4, shared=False),
+}
+MEMBERS = {
+    "alone": {},
+    "mini": {"n_members": 3},
+    "adapters": {"n_members": 3, "member_weights": "adapters"},
+    "independent": {"n_members": 3, "member_weights": "independent"},
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("members", MEMBERS)
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+def test_embeddings_and_members(embedding, members, dtype):
+    """Numbers and probabilities, rows far out, gaps, and columns as they are."""
+    embedded = {"numerical_embedding": EMBEDDINGS[embedding], **MEMBERS[members]}
+    gappy = np.where(RNG.random(X.shape) < 0.2, np.nan, X)
+    if embedding == "none":
+        gappy = X
+    gappy = gappy.astype(dtype)
+    gappy[1, 4] = 0.5
+    for y in (LABELS, LABELS > 0, (Y > 0).astype(int)):
+        net = BackpropMLPClassifier((6, 5), max_iter=5, random_state=0, **embedded)
+        net.fit(gappy, y)
+        outputs = run(to_onnx(net), gappy)
+        expected = net.predict_proba(gappy)
+        assert_same(outputs["probabilities"], expected, TOLERANCE[dtype])
+        assert_array_equal(outputs["label"], net.predict(gappy))
+    rows = np.concatenate([X, 30 * X]).astype(dtype)
+    for shape in ({}, {"normalization": "layer", "residual": "concat"}):
+        net = fit_regressor(
+            dtype=dtype, embedded_features=[3, 0], **embedded, **shape, dropout=0.1
+        )
+        if embedding == "piecewise_linear":  # V starts at zero
+            (V,) = net._training.network.views("V")
+            V[...] = RNG.standard_normal(V.shape)
+        outputs = run(to_onnx(net, target_opset=14), rows)
+        assert_same(outputs["variable"], net.predict(rows), TOLERANCE[dtype])
+
+
+def test_independent_members_have_statistics_of_their_own():
+    net = fit_regressor(**MEMBERS["independent"], normalization="batch")
+    assert_same(run(to_onnx(net), X)["variable"], net.predict(X), 1e-10)
+
+
+def test_codes_of_levels():
+    """A layer that networks for raw tables have."""
+    graph = ModelGraph(np.float64, 18)
+    layer = {"columns": [2, 0], "n_levels": [3, 2]}
+    write_indicators_of_levels(graph, layer, None, graph.declare_input("X", "n", 3))
+    (node,) = (node for node in graph._nodes if node.op_type == "Concat")
+    graph.add("Identity", node.output[0], output="codes")
+    graph.declare_output("codes", np.float64, "n", 5)
+    rows = np.array([[0, 9, 2], [1, 9, -1], [np.nan, 9, 0], [2, 9, 1.5]])
+    expected = [[0, 0, 1, 1, 0], [0, 0, 0, 0, 1], [1, 0, 0, 0, 0], [0] * 5]
+    assert_array_equal(run(graph.model("codes"), rows)["codes"], expected)
+
+
+def test_embeddings_and_members_inside_a_pipeline():
+    net = BackpropMLPClassifier(
+        (6,), numerical_embedding="piecewise_linear", n_members=2, max_iter=5
+    )
+    pipeline = make_pipeline(StandardScaler(), net).fit(X, LABELS)
+    expected = pipeline.predict_proba(X)
+    assert_same(run(to_onnx(pipeline), X)["probabilities"], expected, 1e-10)
 
 
 def test_all_that_the_engine_knows_can_be_written():
-    assert set(LAYERS) | OF_THE_ENGINE_ALONE == set(_engine.layer_kinds())
+    assert set(LAYERS) == set(_engine.layer_kinds())
     assert set(ACTIVATIONS) == set(_engine.activation_names())
     assert set(LINKS) == set(ENGINE_LINKS)
 
