@@ -14,6 +14,7 @@ SANITIZED := build/sanitized
 CLANG := build/clang
 CLANGXX ?= clang++
 SITE := build/site
+DIST := build/dist
 
 ENGINE := $(wildcard $(foreach kind,cpp hpp,sklearn_backprop/engine/*.$(kind) sklearn_backprop/engine/*/*.$(kind)))
 PACKAGE := $(shell find sklearn_backprop -name __pycache__ -prune -o ! -name '*.so' -print)
@@ -27,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := -m pip --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test environments lint test-newest test-oldest sanitize clang docs benchmark wheel clean
+.PHONY: help demo test environments lint test-newest test-oldest sanitize clang docs benchmark wheel release clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,12 +43,17 @@ test:  ## everything CI runs
 
 environments: $(VENV)/.test $(OLDEST)/.test build/.no-warnings
 
-lint: $(VENV)/.test  ## style, types, and the engine without a compiler warning
-	@echo "== lint: ruff, clang-format, mypy, compiler warnings"
+lint: $(VENV)/.test  ## style, types, workflows, and the engine without a compiler warning
+	@echo "== lint: ruff, clang-format, mypy, workflows, compiler warnings"
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/clang-format --dry-run --Werror $(ENGINE)
 	@$(VENV)/bin/mypy
+	@$(call check_form,github-workflows,.github/workflows/*.yml)
+	@$(call check_form,github-issue-config,.github/ISSUE_TEMPLATE/config.yml)
+	@$(call check_form,github-issue-forms,$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml)))
+	@$(call check_form,citation-file-format,CITATION.cff)
+	@$(VENV)/bin/zizmor --offline --quiet .github
 	@$(MAKE) --no-print-directory build/.no-warnings
 
 test-newest: $(VENV)/.test  ## the tests with the newest dependencies
@@ -81,8 +87,14 @@ benchmark: $(VENV)/.installed  ## time and memory beside scikit-learn
 wheel: $(WHEELS)/.built  ## build the wheel
 	@echo "$(WHEEL)"
 
+release: $(VENV)/.release  ## sdist and manylinux wheel from a clean clone, in build/dist, installed as users install them
+	@$(VENV)/bin/python tools/make_release.py $(DIST)
+
 clean:  ## remove everything that make made
 	rm -rf build $(VENV) $(OLDEST) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# $(call check_form,schema,files)
+check_form = $(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.$1 $2
 
 # $(call run_tests,name,environment,options)
 define run_tests
@@ -150,6 +162,11 @@ $(VENV)/.test: $(VENV)/.installed
 $(VENV)/.docs: $(VENV)/.test
 	@echo "== installing what the site needs"
 	@$(call install_requirements,$(VENV),newest test docs)
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.build-tools pyproject.toml
+	@echo "== installing what a release needs"
+	@$(VENV)/bin/python $(PIP) install $$($(VENV)/bin/python tools/requirements.py newest release)
 	@touch $@
 
 $(OLDEST)/.test: $(OLDEST)/.dependencies $(WHEELS)/.built
