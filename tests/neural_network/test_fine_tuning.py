@@ -20,7 +20,10 @@ from threadpoolctl import threadpool_limits
 from sklearn_backprop import BackpropMLPClassifier, BackpropMLPRegressor
 from sklearn_backprop.exchange import from_sklearn
 from sklearn_backprop.inspection import backpropagate
-from sklearn_backprop.neural_network import PiecewiseLinearEmbedding
+from sklearn_backprop.neural_network import (
+    BackpropRNNClassifier,
+    PiecewiseLinearEmbedding,
+)
 from sklearn_backprop.neural_network._solvers import SOLVERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -107,6 +110,31 @@ def test_a_network_of_scikit_learns_is_tuned_by_way_of_ours():
     theirs = MLPClassifier(WIDTHS, max_iter=3, random_state=0).fit(A, A_LABELS)
     tuned = make(pretrained=from_sklearn(theirs), layer_rates=FROZEN).fit(B, B_LABELS)
     assert_array_equal(tuned.coefs_[1], theirs.coefs_[1])
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "shape", [{}, {"bidirectional": True, "residual": "add"}], ids=["one way", "both"]
+)
+def test_recurrent_networks_start_with_cells_of_other_sequences(shape, solver):
+    settings = {**shape, "max_iter": 2, "random_state": 0}
+    waves = np.random.default_rng(0).normal(size=(40, 9, 2))
+    rising = waves[:, :, 0].sum(axis=1) > 0
+    source = BackpropRNNClassifier((4, 4), **settings).fit(waves, rising)
+    tuned = BackpropRNNClassifier(
+        (4, 4), **settings, pretrained=source, layer_rates=(0, 1, 1), solver=solver
+    ).fit(waves[:, :6], rising)  # shorter ones
+    after = arrays_of(tuned)
+    for row in network_of(source).architecture.parameters:
+        is_same = np.array_equal(after[row.name], arrays_of(source)[row.name])
+        assert is_same == (row.layer == 0), row.name
+    norms = tuned.gradient_history_["gradient_norm"]
+    is_frozen = [n.startswith("hidden 1") for n in tuned.gradient_history_names_]
+    assert_array_equal(np.isnan(norms).all(axis=0), is_frozen)
+    with pytest.raises(ValueError, match="cell was lstm and is gru"):
+        BackpropRNNClassifier((4, 4), **settings, pretrained=source, cell="gru").fit(
+            waves, rising
+        )
 
 
 def test_arrays_put_in_by_hand_are_those_that_are_copied():
