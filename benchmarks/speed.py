@@ -3,9 +3,9 @@
 ``python benchmarks/speed.py linear`` fits the same tables with every solver of linear
 regression, ``python benchmarks/speed.py network`` trains the same networks with this
 package, scikit-learn and, where they are installed, PyTorch and JAX, ``threads``
-compares one thread with several, ``search`` the ways to search a grid, and ``frozen``
-networks some of whose layers are frozen. How to read what they print is told in
-``benchmarks/README.md``.
+compares one thread with several, ``search`` the ways to search a grid, ``frozen``
+networks some of whose layers are frozen, and ``fixed`` tells what calls cost besides
+the arithmetic. How to read what they print is told in ``benchmarks/README.md``.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import platform
 import numpy as np
 import scipy
 import sklearn
+from fixed import run_fixed
 from frozen import run_frozen
 from linear import LINEAR_SHAPES, run_linear
 from network import JOBS, run_network
@@ -92,6 +93,8 @@ def parse_arguments() -> argparse.Namespace:
     search.set_defaults(run=run_search)
     frozen = subjects.add_parser("frozen", parents=[common], help=run_frozen.__doc__)
     frozen.set_defaults(run=run_frozen)
+    fixed = subjects.add_parser("fixed", parents=[common], help=run_fixed.__doc__)
+    fixed.set_defaults(run=run_fixed)
     return parser.parse_args()
 
 
