@@ -45,10 +45,14 @@ class Descent {
         rate_(options.learning_rate),
         theta_(theta, theta + cost.size()),
         gradient_(cost.size()),
-        velocity_(cost.size(), 0.0) {
+        velocity_(cost.size(), 0.0),
+        previous_(cost.size()),
+        mapping_(cost.size()),
+        norms_(static_cast<std::size_t>(cost.n_targets())) {
     const std::vector<double> zeros(cost.size(), 0.0);
     evaluate(zeros);
-    threshold_ = gradient_norms(zeros);
+    measure_gradient(zeros);
+    threshold_ = norms_;
     for (std::size_t t = 0; t < threshold_.size(); ++t) {
       threshold_[t] = std::max(options.tol * threshold_[t], gradient_floor[t]);
     }
@@ -92,12 +96,12 @@ class Descent {
   }
 
   Status iterate() {
-    const std::vector<double> previous = theta_;
+    previous_ = theta_;
     const double previous_loss = loss_;
     step();
     loss_ = evaluate(theta_);
     if (options_.schedule == Schedule::kAdaptive && rises_from(previous_loss)) {
-      return reject(previous);
+      return reject();
     }
     return record(previous_loss);
   }
@@ -136,8 +140,8 @@ class Descent {
   }
 
   // The step was too long: forget it. Momentum may be to blame, so it goes first.
-  Status reject(const std::vector<double>& previous) {
-    theta_ = previous;
+  Status reject() {
+    theta_ = previous_;
     const bool had_momentum = options_.momentum > 0.0 && !rejected_last_;
     std::fill(velocity_.begin(), velocity_.end(), 0.0);
     if (!had_momentum) rate_ /= kRateShrink;
@@ -163,7 +167,7 @@ class Descent {
   }
 
   void append() {
-    norms_ = gradient_norms(theta_);
+    measure_gradient(theta_);
     double squares = 0.0;
     for (const double norm : norms_) squares += norm * norm;
     loss_curve_.push_back(loss_);
@@ -192,37 +196,37 @@ class Descent {
     return loss;
   }
 
-  // Norm of the gradient for each target; with a proximal step, of the gradient mapping
-  // (theta - prox(theta - rate * gradient)) / rate, which vanishes at the minimum.
-  std::vector<double> gradient_norms(const std::vector<double>& theta) const {
-    const double rate = current_rate();
-    std::vector<double> moved(theta.size());
-    if (has_proximal_step()) {
-      for (std::size_t i = 0; i < theta.size(); ++i) {
-        moved[i] = theta[i] - rate * gradient_[i];
-      }
-      apply_proximal_map(moved, rate);
-      for (std::size_t i = 0; i < theta.size(); ++i) {
-        moved[i] = (theta[i] - moved[i]) / rate;
-      }
-    } else {
-      moved = gradient_;
-    }
-    std::vector<double> norms(static_cast<std::size_t>(cost_.n_targets()));
+  // norms_ <- norm of the gradient for each target; with a proximal step, of the
+  // gradient mapping, which vanishes at the minimum.
+  void measure_gradient(const std::vector<double>& theta) {
+    const bool maps = has_proximal_step();
+    if (maps) map_gradient(theta);
     const Index n = cost_.n_coefficients();
-    const double* part = moved.data();
-    for (double& norm : norms) {
+    const double* part = maps ? mapping_.data() : gradient_.data();
+    for (double& norm : norms_) {
       norm = std::sqrt(quadratic::dense::dot(part, part, n));
       part += n;
     }
-    return norms;
+  }
+
+  // mapping_ <- (theta - prox(theta - rate * gradient)) / rate
+  void map_gradient(const std::vector<double>& theta) {
+    const double rate = current_rate();
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      mapping_[i] = theta[i] - rate * gradient_[i];
+    }
+    apply_proximal_map(mapping_, rate);
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      mapping_[i] = (theta[i] - mapping_[i]) / rate;
+    }
   }
 
   quadratic::Cost& cost_;
   Penalty penalty_;
   Options options_;
   double rate_;
-  std::vector<double> theta_, gradient_, velocity_, threshold_, norms_;
+  std::vector<double> theta_, gradient_, velocity_, previous_, mapping_;
+  std::vector<double> threshold_, norms_;  // of each target
   std::vector<double> loss_curve_, gradient_norm_curve_, path_;
   double loss_ = 0.0;
   double start_loss_ = 0.0;

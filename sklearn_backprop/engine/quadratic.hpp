@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <vector>
 
 #include "blas.hpp"
@@ -67,14 +68,32 @@ class GramCost final : public Cost {
 
   // gradient = H theta - b;  J = (theta'(gradient - b) + c) / 2
   double evaluate(const double* theta, double* gradient) override {
-    std::copy(linear_.begin(), linear_.end(), gradient);
-    blas::multiply('N', n_, n_targets_, n_, hessian_.data(), n_, theta, -1.0, gradient);
+    if (n_ <= kFewCoefficients) {
+      add_columns(theta, gradient);
+    } else {
+      std::copy(linear_.begin(), linear_.end(), gradient);
+      blas::multiply('N', n_, n_targets_, n_, hessian_.data(), n_, theta, -1.0,
+                     gradient);
+    }
     const Index n = n_ * n_targets_;
     return 0.5 * (dense::dot(theta, gradient, n) -
                   dense::dot(theta, linear_.data(), n) + constant_);
   }
 
  private:
+  static constexpr Index kFewCoefficients = 16;  // calling BLAS would take longer
+
+  // Column by column, which lie one after the other.
+  void add_columns(const double* theta, double* gradient) const {
+    std::transform(linear_.begin(), linear_.end(), gradient, std::negate<double>());
+    for (Index t = 0; t < n_targets_; ++t) {
+      for (Index j = 0; j < n_; ++j) {
+        dense::add_multiple(hessian_.data() + j * n_, theta[t * n_ + j], n_,
+                            gradient + t * n_);
+      }
+    }
+  }
+
   std::vector<double> hessian_, linear_;
   double constant_;
   Index n_, n_targets_;
