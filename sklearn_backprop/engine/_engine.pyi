@@ -315,12 +315,14 @@ class _Network(Generic[_T]):
         theta: _Array[_T],
         running: _Array[_T],
         X: _Data[_T],
+        order: NDArray[np.int64] | None = None,
         *,
         constants: _Array[_T] | None = None,
         n_threads: int = 1,
     ) -> _Array[_T]:
         """Outputs (n, K) after the link, in prediction mode, in bounded memory.
 
+        Of the rows of ``order`` (n,), or of all rows as they lie.
         Looks for signals about every 0.1 s; KeyboardInterrupt ends it.
         """
 
@@ -329,6 +331,7 @@ class _Network(Generic[_T]):
         theta: _Array[_T],
         running: _Array[_T],
         X: _Data[_T],
+        order: NDArray[np.int64] | None = None,
         *,
         constants: _Array[_T] | None = None,
         n_threads: int = 1,
@@ -361,11 +364,12 @@ class _Network(Generic[_T]):
         X: _Data[_T],
         Y: _Array[_T],
         sample_weight: _Array[_T] | None = None,
+        order: NDArray[np.int64] | None = None,
         *,
         constants: _Array[_T] | None = None,
         n_threads: int = 1,
     ) -> float:
-        """Weighted mean loss in prediction mode, without the penalty."""
+        """Weighted mean loss of rows as `predict` takes them, without the penalty."""
 
     def value_and_gradient(
         self,

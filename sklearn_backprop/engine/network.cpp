@@ -208,6 +208,26 @@ ParameterTable table_of(const nb::sequence& parameters) {
   return ParameterTable(std::move(rows));
 }
 
+// ---- Rows of the data, in the order in which they are taken ------------------------
+
+// (n,), or (n, n_members) where members have rows of their own
+using Order =
+    std::optional<nb::ndarray<const std::int64_t, nb::c_contig, nb::device::cpu>>;
+
+Selection selection_of(const Order& order, Index n_rows, Index n_members) {
+  if (!order.has_value()) return {nullptr, 0, n_rows};
+  const std::int64_t* first = order->data();
+  const bool fits = std::all_of(first, first + order->size(), [=](std::int64_t row) {
+    return row >= 0 && row < n_rows;
+  });
+  require(fits, "order has a row that X has not.");
+  if (order->ndim() == 1) return {first, 0, Index(order->size())};
+  require(order->ndim() == 2 && Index(order->shape(1)) == n_members,
+          "order needs a column for each of the " + std::to_string(n_members) +
+              " members.");
+  return {first, 0, Index(order->shape(0)), n_members};
+}
+
 // ---- Networks ----------------------------------------------------------------------
 
 template <typename T>
@@ -281,21 +301,22 @@ template <typename T>
 nb::ndarray<nb::numpy, T> outputs(const Network<T>& network,
                                   const Array<const T, 1>& theta,
                                   const Array<const T, 1>& running, nb::handle X,
-                                  const Constants<T>& constants, bool is_raw,
-                                  int n_threads) {
+                                  const Order& order, const Constants<T>& constants,
+                                  bool is_raw, int n_threads) {
   check_parameters(network, theta.size(), running.size());
   const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
   const Head<T>& head = network.head();
-  const Index n = input.rows(), k = is_raw ? head.n_raw() : head.n_predictions();
-  std::vector<T> result(static_cast<std::size_t>(n * k));
+  const Selection all = selection_of(order, input.rows(), 1);
+  const Index k = is_raw ? head.n_raw() : head.n_predictions();
+  std::vector<T> result(static_cast<std::size_t>(all.count * k));
   {
     const nb::gil_scoped_release release;
     Data<T> data;
     data.x = input.view();
     SignalPoll poll;
     for_each_stretch(
-        network, prediction_pass(theta.data(), running.data(), fixed), n, n_threads,
+        network, prediction_pass(theta.data(), running.data(), fixed), all, n_threads,
         [&](Pass<T>& pass, Index, Selection rows) {
           const Matrix<T> raw = network.forward(pass, data, rows);
           T* out = result.data() + rows.first * k;
@@ -307,7 +328,7 @@ nb::ndarray<nb::numpy, T> outputs(const Network<T>& network,
         },
         poll);
   }
-  return to_array(std::move(result), shape_of(n, k));
+  return to_array(std::move(result), shape_of(all.count, k));
 }
 
 // Derivatives (n, K, p) of each row's predictions in its inputs, in prediction mode.
@@ -332,7 +353,7 @@ nb::ndarray<nb::numpy, T> prediction_gradients(const Network<T>& network,
     all.gradient = of_theta.data();
     SignalPoll poll;
     for_each_stretch(
-        network, all, n, 1,
+        network, all, Selection{nullptr, 0, n}, 1,
         [&](Pass<T>& pass, Index, Selection rows) {
           of_inputs.resize(static_cast<std::size_t>(rows.count * p));
           // The statistics that rows are normalised by do not depend on them.
@@ -399,17 +420,18 @@ template <typename T>
 double evaluate(const Network<T>& network, const Array<const T, 1>& theta,
                 const Array<const T, 1>& running, nb::handle X,
                 const Array<const T, 2>& Y, const Weights<T>& weight,
-                const Constants<T>& constants, int n_threads) {
+                const Order& order, const Constants<T>& constants, int n_threads) {
   check_parameters(network, theta.size(), running.size());
   const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
   const Data<T> data = data_of(network, input, Y, weight);
+  const Selection all = selection_of(order, input.rows(), 1);
   const nb::gil_scoped_release release;
-  const Index n = input.rows();
-  const double total = weight_of(data, Selection{nullptr, 0, n});
+  const Index n = all.count;
+  const double total = weight_of(data, all);
   std::vector<T> share(static_cast<std::size_t>(n), T(1 / total));
   for (Index i = 0; data.weight != nullptr && i < n; ++i) {
-    share[static_cast<std::size_t>(i)] = T(double(data.weight[i]) / total);
+    share[static_cast<std::size_t>(i)] = T(double(data.weight[all.source(i)]) / total);
   }
   Pass<T> pass = prediction_pass(theta.data(), running.data(), fixed);
   pass.loss_share = share.data();
@@ -417,7 +439,7 @@ double evaluate(const Network<T>& network, const Array<const T, 1>& theta,
   std::vector<double> values(static_cast<std::size_t>(n_stretches(network, n)));
   SignalPoll poll;
   for_each_stretch(
-      network, pass, n, n_threads,
+      network, pass, all, n_threads,
       [&](Pass<T>& mine, Index number, Selection rows) {
         values[static_cast<std::size_t>(number)] = network.value(mine, data, rows);
       },
@@ -535,24 +557,6 @@ nb::dict trace(const Network<T>& network, const Array<const T, 1>& theta, nb::ha
 }
 
 // ---- Trainers ----------------------------------------------------------------------
-
-// (n,), or (n, n_members) where members have rows of their own
-using Order =
-    std::optional<nb::ndarray<const std::int64_t, nb::c_contig, nb::device::cpu>>;
-
-Selection selection_of(const Order& order, Index n_rows, Index n_members) {
-  if (!order.has_value()) return {nullptr, 0, n_rows};
-  const std::int64_t* first = order->data();
-  const bool fits = std::all_of(first, first + order->size(), [=](std::int64_t row) {
-    return row >= 0 && row < n_rows;
-  });
-  require(fits, "order has a row that X has not.");
-  if (order->ndim() == 1) return {first, 0, Index(order->size())};
-  require(order->ndim() == 2 && Index(order->shape(1)) == n_members,
-          "order needs a column for each of the " + std::to_string(n_members) +
-              " members.");
-  return {first, 0, Index(order->shape(0)), n_members};
-}
 
 // One for all mini-batches of an epoch, or (n_batches,).
 using Rates = std::variant<double, Array<const double, 1>>;
@@ -739,18 +743,24 @@ void bind_network_of(nb::module_& m, const std::string& dtype) {
       .def(
           "predict",
           [](const Network<T>& network, const Vector& theta, const Vector& running,
-             nb::handle X, const Constants<T>& constants, int n_threads) {
-            return outputs<T>(network, theta, running, X, constants, false, n_threads);
+             nb::handle X, const Order& order, const Constants<T>& constants,
+             int n_threads) {
+            return outputs<T>(network, theta, running, X, order, constants, false,
+                              n_threads);
           },
-          "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a, nb::kw_only(),
+          "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a,
+          "order"_a.noconvert() = nb::none(), nb::kw_only(),
           "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
       .def(
           "raw_outputs",
           [](const Network<T>& network, const Vector& theta, const Vector& running,
-             nb::handle X, const Constants<T>& constants, int n_threads) {
-            return outputs<T>(network, theta, running, X, constants, true, n_threads);
+             nb::handle X, const Order& order, const Constants<T>& constants,
+             int n_threads) {
+            return outputs<T>(network, theta, running, X, order, constants, true,
+                              n_threads);
           },
-          "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a, nb::kw_only(),
+          "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a,
+          "order"_a.noconvert() = nb::none(), nb::kw_only(),
           "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
       .def("prediction_gradients", &prediction_gradients<T>, "theta"_a.noconvert(),
            "running"_a.noconvert(), "X"_a, nb::kw_only(),
@@ -758,7 +768,8 @@ void bind_network_of(nb::module_& m, const std::string& dtype) {
       .def("predictions", &predictions_of<T>, "raw"_a.noconvert())
       .def("row_losses", &row_losses<T>, "raw"_a.noconvert(), "Y"_a.noconvert())
       .def("loss", &evaluate<T>, "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a,
-           "Y"_a.noconvert(), "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),
+           "Y"_a.noconvert(), "sample_weight"_a.noconvert() = nb::none(),
+           "order"_a.noconvert() = nb::none(), nb::kw_only(),
            "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
       .def("value_and_gradient", &value_and_gradient<T>, "theta"_a.noconvert(), "X"_a,
            "Y"_a.noconvert(), "sample_weight"_a.noconvert() = nb::none(), nb::kw_only(),

@@ -25,15 +25,16 @@ Index n_stretches(const Network<T>& network, Index n_rows) {
   return (n_rows + at_once - 1) / at_once;
 }
 
-// Calls visit(pass, number, selection) for every stretch of rows, in no order: who is
-// free takes the next. between() is called by the leader now and then; it may throw.
+// Calls visit(pass, number, selection) for every stretch of the selected rows, in no
+// order: who is free takes the next. between() is called by the leader now and then; it
+// may throw.
 template <typename T, typename Visit, typename Between>
-void for_each_stretch(const Network<T>& network, const Pass<T>& pass, Index n_rows,
+void for_each_stretch(const Network<T>& network, const Pass<T>& pass, Selection rows,
                       int n_threads, const Visit& visit, Between& between) {
-  const Index at_once = std::min(n_rows, network.rows_at_once());
-  const Index n_all = n_stretches(network, n_rows);
+  const Index at_once = std::min(rows.count, network.rows_at_once());
+  const Index n_all = n_stretches(network, rows.count);
   const Index most =
-      std::min<Index>(n_all, n_threads_worth(network, n_rows, n_threads));
+      std::min<Index>(n_all, n_threads_worth(network, rows.count, n_threads));
   Team team(static_cast<int>(most));
   std::atomic<Index> next{0};
   team.share([&](const Member& member) {
@@ -45,10 +46,10 @@ void for_each_stretch(const Network<T>& network, const Pass<T>& pass, Index n_ro
       if (member.must_stop()) return;
       if (member.is_first()) between();
       const Index begin = s * at_once;
-      const Index n = std::min(at_once, n_rows - begin);
+      const Index n = std::min(at_once, rows.count - begin);
       mine.first_row = begin;
       if (pass.loss_share != nullptr) mine.loss_share = pass.loss_share + begin;
-      visit(mine, s, Selection{nullptr, begin, n});
+      visit(mine, s, rows.part(begin, n));
     }
   });
 }
