@@ -1,7 +1,6 @@
 """The one loop over epochs; what happens between two of them, its subclasses decide."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,23 +15,21 @@ __all__ = ["EpochLoop", "pass_batches"]
 class EpochLoop(ABC):
     """Epochs on the given rows, each a task of the fit.
 
-    `draw_order` gives the order of rows of an epoch, or None as they lie. An epoch that
-    is interrupted or diverges leaves by an exception, and never ends as a task.
+    An epoch that is interrupted or diverges leaves by an exception, and never ends as a
+    task.
     """
 
-    def __init__(
-        self,
-        rows: TrainingRows,
-        tasks: FitTasks,
-        draw_order: Callable[[], np.ndarray | None],
-    ):
+    def __init__(self, rows: TrainingRows, tasks: FitTasks):
         self.rows: Any = rows
         self.tasks = tasks
-        self.draw_order = draw_order
         self.total_weight = rows.total_weight
         self.lines = ProgressLines()
         self.n_epochs = 0
         self.stopped = False  # by a callback
+
+    @abstractmethod
+    def draw_order(self) -> np.ndarray | None:
+        """Draw the order of rows of an epoch; None: as they lie."""
 
     @abstractmethod
     def train(self) -> Any:

@@ -7,9 +7,11 @@ __all__ = ["as_numbers", "finite_predictions"]
 
 
 def as_numbers(y) -> np.ndarray:
-    """Targets as finite numbers, also where they came as strings or objects."""
+    """Targets, checked to be finite, as numbers where they are strings or objects."""
+    if y.dtype.kind in "biuf":
+        return y
     try:
-        numbers = y if y.dtype.kind in "biuf" else y.astype(np.float64)
+        numbers = y.astype(np.float64)
     except (TypeError, ValueError):
         raise ValueError(
             f"y has the dtype {y.dtype} and holds what is no number, such as "

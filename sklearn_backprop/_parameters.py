@@ -1,27 +1,72 @@
-"""Checks of parameters that scikit-learn's constraints do not make."""
+"""Checks of parameters, at the cost of a look where these values have passed before."""
 
+from functools import cache, lru_cache
 from numbers import Integral, Real
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, validate_parameter_constraints
 
-__all__ = ["refuse_huge_numbers"]
+__all__ = ["CheckedParameters"]
 
+_LARGEST_INTEGER = int(np.iinfo(np.int64).max)
 _LARGEST_FLOAT = int(np.finfo(np.float64).max)
 
 
-def refuse_huge_numbers(params) -> None:
-    """Raise a ValueError for numbers that no machine number holds."""
-    largest = np.iinfo(np.int64).max
-    for name, constraints in params._parameter_constraints.items():
-        value = getattr(params, name)
-        if not isinstance(value, Integral) or abs(int(value)) <= largest:
-            continue
-        value = abs(int(value))
-        kinds = {c.type for c in constraints if isinstance(c, Interval)}
-        if kinds == {Integral} or (Real in kinds and value > _LARGEST_FLOAT):
-            raise ValueError(
-                f"{name} has {len(str(value))} digits, beyond the largest "
-                f"{'integer' if kinds == {Integral} else 'float'} that the engine "
-                "counts with. Pass a smaller one."
-            )
+class CheckedParameters(BaseEstimator):
+    """An estimator that checks its parameters in every call that learns.
+
+    scikit-learn checks them in `fit` and in the first `partial_fit` only, and makes
+    every constraint anew.
+    """
+
+    _parameter_constraints: dict[str, Any]
+
+    @classmethod
+    @cache
+    def _get_param_names(cls):
+        """Read the signature once: each time takes a tenth of a small fit."""
+        return super()._get_param_names()
+
+    @classmethod
+    @cache
+    def _read_parameters(cls) -> attrgetter:
+        """Return what reads all parameters of an estimator, (n_parameters,)."""
+        return attrgetter(*cls._get_param_names())
+
+    def _validate_params(self) -> None:
+        """Raise a ValueError for the first parameter that breaks its constraints."""
+        values = self._read_parameters()(self)
+        try:
+            _check_once(type(self), *values)  # type: ignore[arg-type]
+        except TypeError:  # something that cannot be hashed, or is of a wrong type
+            _check(type(self), *values)
+
+
+def _check(cls: type[CheckedParameters], *values) -> None:
+    """Check all parameters; constraints see types and numbers, nothing that changes."""
+    constraints = cls._parameter_constraints
+    params = dict(zip(cls._get_param_names(), values, strict=True))
+    validate_parameter_constraints(constraints, params, cls.__name__)
+    for name, value in params.items():
+        _refuse_huge_number(name, value, constraints.get(name, ()))
+
+
+# 1 is not True, nor 1.0.
+_check_once = lru_cache(maxsize=128, typed=True)(_check)
+
+
+def _refuse_huge_number(name: str, value, constraints) -> None:
+    """Raise a ValueError for an integer that no machine number holds."""
+    if not isinstance(value, Integral) or abs(int(value)) <= _LARGEST_INTEGER:
+        return
+    value = abs(int(value))
+    kinds = {c.type for c in constraints if isinstance(c, Interval)}
+    if kinds == {Integral} or (Real in kinds and value > _LARGEST_FLOAT):
+        raise ValueError(
+            f"{name} has {len(str(value))} digits, beyond the largest "
+            f"{'integer' if kinds == {Integral} else 'float'} that the engine "
+            "counts with. Pass a smaller one."
+        )

@@ -42,11 +42,8 @@ class TrainingRows(ABC):
         """Largest magnitude of a target."""
 
     @abstractmethod
-    def spread_out(self, n_rows: int):
-        """Pick X (m, p) and Y (m, K) of at most so many rows, first and last included.
-
-        They are copies.
-        """
+    def spread_out(self, n_rows: int) -> "Rows":
+        """Pick at most so many rows, the first and the last included."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +86,11 @@ class Rows(TrainingRows):
         permutation = rng.permutation(len(self)).astype(np.int64, copy=False)
         return permutation if self.order is None else self.order[permutation]
 
-    def spread_out(self, n_rows: int):
-        some = np.unique(np.linspace(0, len(self) - 1, n_rows).astype(int))
-        some = some if self.order is None else self.order[some]
-        return self.X[some], self.Y[some]
+    def spread_out(self, n_rows: int) -> "Rows":
+        some = np.unique(np.linspace(0, len(self) - 1, n_rows).astype(np.int64))
+        return Rows(
+            self.X, self.Y, order=some if self.order is None else self.order[some]
+        )
 
     def feature_scale(self) -> np.ndarray:
         """Largest magnitude of each feature (p,), by blocks that stay in the cache."""

@@ -9,11 +9,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
 
 from joblib.parallel import get_active_backend
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import LibController, ThreadpoolController
 
 __all__ = ["allowed_threads", "one_thread", "single_threaded_blas"]
 
@@ -57,8 +56,9 @@ def _is_thread_of_joblib() -> bool:
 
 
 @cache
-def _controller() -> ThreadpoolController:
-    return ThreadpoolController()
+def _blas_libraries() -> list[LibController]:
+    """Those that are loaded; a context of threadpoolctl's looks for them every time."""
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 class _SingleThreadedBlas:
@@ -69,29 +69,37 @@ class _SingleThreadedBlas:
     """
 
     def __init__(self):
-        self._limiter: Any = None
+        self._limited: list[tuple[LibController, int]] = []  # and threads before
         self.forget()
 
     def forget(self):
         """Begin anew in a forked process, where the threads inside do not go on."""
         self._lock = threading.Lock()
         self._n_inside = 0
-        if self._limiter is not None:
-            self._limiter.restore_original_limits()
-            self._limiter = None
+        self._lift()
 
     def __enter__(self):
         with self._lock:
             if self._n_inside == 0:
-                self._limiter = _controller().limit(limits=1, user_api="blas")
+                self._limit()
             self._n_inside += 1
 
     def __exit__(self, *exc_info):
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
-                self._limiter.restore_original_limits()
-                self._limiter = None
+                self._lift()
+
+    def _limit(self):
+        threads = [(library, library.num_threads) for library in _blas_libraries()]
+        self._limited = [(library, n) for library, n in threads if n and n > 1]
+        for library, _ in self._limited:
+            library.set_num_threads(1)
+
+    def _lift(self):
+        for library, n in self._limited:
+            library.set_num_threads(n)
+        self._limited = []
 
 
 single_threaded_blas = _SingleThreadedBlas()

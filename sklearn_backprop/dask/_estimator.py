@@ -13,9 +13,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from .._scores import Score
 from ._cluster import Cluster
 from ._parts import blocks_of, read_parts, rows_of_blocks
-from ._scores import Score
 
 __all__ = ["DaskEstimator"]
 

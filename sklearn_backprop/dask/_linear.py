@@ -10,7 +10,7 @@ from sklearn.base import _fit_context, clone
 
 from .._callbacks import FitTasks
 from .._documentation import shows_inherited_text
-from .._parameters import refuse_huge_numbers
+from .._scores import RSquared
 from .._weights import LIGHTEST, drop_rows_without_weight, weight_unit
 from ..engine import _engine
 from ..linear_model import GDLinearRegression
@@ -23,7 +23,6 @@ from ._cluster import Cluster
 from ._constructor import constructor_like
 from ._estimator import DaskEstimator
 from ._parts import Part, read_parts, survey, with_rows
-from ._scores import RSquared
 
 __all__ = ["DaskGDLinearRegression"]
 
@@ -113,7 +112,6 @@ class DaskGDLinearRegression(DaskEstimator, GDLinearRegression):
         LinAlgWarning
             If the data do not determine the coefficients.
         """
-        refuse_huge_numbers(self)
         self._refuse_batches()
         cluster = self._cluster()
         read = partial(_read, self._plain())

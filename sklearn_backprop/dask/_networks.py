@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from .._documentation import shows_inherited_text
+from .._scores import Accuracy, RSquared, Score
 from .._warning import warn
 from ..neural_network import BackpropMLPClassifier, BackpropMLPRegressor
 from ..neural_network._estimator import ValidationData, validation_data
@@ -24,7 +25,6 @@ from ._constructor import constructor_like
 from ._estimator import DaskEstimator
 from ._parts import read_parts, survey, with_rows
 from ._rounds import OUTER, RoundEpochs, RoundsState
-from ._scores import Accuracy, RSquared, Score
 from ._shards import ShardedExamples, ShardedRows
 
 __all__ = ["DaskBackpropMLPClassifier", "DaskBackpropMLPRegressor"]
@@ -462,7 +462,7 @@ def _measure(sent, score: type[Score], examples: Examples, rows):
     """Loss, weight and score of a shard."""
     network, coder = sent
     loss = network.mean_loss(rows)
-    outputs = network.forward(rows.of(rows.X))
+    outputs = network.forward(rows.X, rows.order)
     weight = examples.of(examples.sample_weight)
     predicted = coder.decode(np.nan_to_num(outputs))
     return loss, rows.total_weight, score.of(examples.of(examples.y), predicted, weight)

@@ -162,7 +162,7 @@ class ShardedRows(TrainingRows):
             [cluster.submit(_RowsSurvey.of, rows) for rows in shards]
         )
         self._whole = reduce(_RowsSurvey.merge, self._surveys)
-        self._spread_out: dict[int, Any] = {}
+        self._spread_out: dict[int, Rows] = {}
 
     def __len__(self) -> int:
         return self._whole.n_rows
@@ -180,7 +180,7 @@ class ShardedRows(TrainingRows):
     def largest_target(self) -> float:
         return self._whole.largest_target
 
-    def spread_out(self, n_rows: int):
+    def spread_out(self, n_rows: int) -> Rows:
         """Pick rows, one shard after the other; they are fetched once."""
         if n_rows not in self._spread_out:
             self._spread_out[n_rows] = self._fetch(n_rows)
@@ -200,7 +200,7 @@ class ShardedRows(TrainingRows):
         by_chance = (n_shards - 1) / len(self)
         return np.sum(between) / total > _SORTED * largest + _CHANCE * by_chance
 
-    def _fetch(self, n_rows: int):
+    def _fetch(self, n_rows: int) -> Rows:
         ends = np.cumsum([survey.n_rows for survey in self._surveys])
         places = np.unique(np.linspace(0, len(self) - 1, n_rows).astype(int))
         per_shard = np.split(places, np.searchsorted(places, ends[:-1]))
@@ -211,7 +211,9 @@ class ShardedRows(TrainingRows):
                 for rows, own, start in zip(self.shards, per_shard, starts, strict=True)
             ]
         )
-        return _stack([X for X, _ in picked]), np.concatenate([Y for _, Y in picked])
+        return Rows(
+            _stack([X for X, _ in picked]), np.concatenate([Y for _, Y in picked])
+        )
 
 
 def _stack(blocks: Sequence[Any]):

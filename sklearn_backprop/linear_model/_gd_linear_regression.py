@@ -1,13 +1,12 @@
 """Linear regression by two roads: gradient descent and the normal equation."""
 
 import copy
-from functools import cache
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgWarning
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin, _fit_context
+from sklearn.base import MultiOutputMixin, RegressorMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -15,7 +14,6 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import (
     _check_sample_weight,
     check_is_fitted,
-    validate_data,
 )
 
 from .._callbacks import CallbackSupportMixin, FitTasks
@@ -23,8 +21,9 @@ from .._dask_collections import refuse_dask_collections
 from .._diagnosis import DescentRecord, RecordsTraining
 from .._documentation import DocumentationLinkMixin
 from .._finite import as_numbers, finite_predictions
-from .._parameters import refuse_huge_numbers
+from .._parameters import CheckedParameters
 from .._stored import StoredStateMixin
+from .._tables import read_examples, read_table
 from .._warning import warn
 from .._weights import LIGHTEST, drop_rows_without_weight, weight_unit
 from ..engine._engine import Status
@@ -70,7 +69,7 @@ class GDLinearRegression(
     MultiOutputMixin,
     RegressorMixin,
     StoredStateMixin,
-    BaseEstimator,
+    CheckedParameters,
 ):
     """Linear regression by gradient descent or by the normal equation.
 
@@ -360,6 +359,8 @@ class GDLinearRegression(
             If a step of "gd" left the finite numbers.
         """
         is_first = not hasattr(self, "coef_")
+        if not is_first:
+            self._validate_params()
         as_given = X, y, sample_weight
         X, y, weight = self._validate(X, y, sample_weight, reset=is_first)
         if not is_first:
@@ -456,7 +457,7 @@ class GDLinearRegression(
         """
         check_is_fitted(self)
         refuse_dask_collections(self, X=X)
-        X = validate_data(
+        X = read_table(
             self, X, accept_sparse=["csr", "csc", "coo"], reset=False, dtype=_DTYPES
         )
         with np.errstate(over="ignore", invalid="ignore"):
@@ -472,16 +473,9 @@ class GDLinearRegression(
         """Whether sparse X can be fitted: not by SciPy's nnls."""
         return not (self.solver == "normal" and self.positive)
 
-    @classmethod
-    @cache
-    def _get_param_names(cls):
-        """Read the signature once: each time takes a tenth of a small fit."""
-        return super()._get_param_names()
-
     def _validate(self, X, y, sample_weight, *, reset):
         """X (n, p), y and weight (n,) or None, checked."""
         refuse_dask_collections(self, X=X, y=y, sample_weight=sample_weight)
-        refuse_huge_numbers(self)
         if self.solver == "normal" and self.alpha > 0.0 and self.l1_ratio > 0.0:
             raise ValueError(
                 f"solver='normal' cannot minimise an L1 penalty (got l1_ratio="
@@ -491,13 +485,12 @@ class GDLinearRegression(
             )
         if self.solver == "gd" and self.batch_size is not None:
             self._check_batches()
-        X, y = validate_data(
+        X, y = read_examples(
             self,
             X,
             y,
             accept_sparse="csr" if self._accepts_sparse() else False,
             y_numeric=True,
-            multi_output=True,
             dtype=_DTYPES,
             reset=reset,
         )

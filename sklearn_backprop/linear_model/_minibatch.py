@@ -103,7 +103,7 @@ class _Descent(EpochLoop):
     """One descent in mini-batches, epoch after epoch."""
 
     def __init__(self, rows, problem, start, settings, batches, tasks):
-        super().__init__(rows, tasks, batches.order)
+        super().__init__(rows, tasks)
         self.problem, self.settings, self.batches = problem, settings, batches
         self.theta = problem.coordinates.inside(*start)
         self.trainer = self._trainer()
@@ -163,6 +163,10 @@ class _Descent(EpochLoop):
         return network.trainer(
             "sgd", momentum=settings.momentum, nesterov=settings.nesterovs_momentum
         )
+
+    def draw_order(self) -> np.ndarray | None:
+        """Draw the order of rows of an epoch."""
+        return self.batches.order()
 
     def train(self) -> np.ndarray | None:
         """Coordinates (k, m) after an epoch, or None where they are not finite."""

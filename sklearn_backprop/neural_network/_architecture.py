@@ -243,6 +243,14 @@ class Architecture:
             return "the embedding of numbers"
         return f"hidden layer {layer + 1} of {self.n_hidden}"
 
+    def has_layers_of(self, other: "Architecture") -> bool:
+        """Tell whether layers and parameters are the same, for the same inputs."""
+        return (
+            self.inputs is other.inputs
+            and self.layers == other.layers
+            and self.parameters == other.parameters
+        )
+
     @property
     def n_outputs(self) -> int:
         """Count the outputs of a member."""

@@ -86,7 +86,7 @@ class NetworkEpochs(EpochLoop):
         tasks: FitTasks,
         validation: Validation | None = None,
     ):
-        super().__init__(rows, tasks, self._order)
+        super().__init__(rows, tasks)
         self.state = state
         self.settings = settings
         self.validation = validation
@@ -198,7 +198,7 @@ class NetworkEpochs(EpochLoop):
             n_threads=allowed_threads(),
         )
 
-    def _order(self) -> np.ndarray | None:
+    def draw_order(self) -> np.ndarray | None:
         rng, n_members = self.state.random_state, self.state.network.n_members
         return draw_order(self.rows, rng, self.settings, n_members)
 

@@ -11,7 +11,6 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import (
     check_consistent_length,
     check_is_fitted,
-    validate_data,
 )
 
 from .._callbacks import CallbackSupportMixin, FitTasks
@@ -19,9 +18,9 @@ from .._dask_collections import refuse_dask_collections
 from .._diagnosis import prediction_spread
 from .._documentation import DocumentationLinkMixin
 from .._finite import finite_predictions
-from .._parameters import refuse_huge_numbers
 from .._rows import TrainingRows
 from .._sparse import with_equal_indices
+from .._tables import read_examples, read_table
 from .._threads import single_threaded_blas
 from .._warning import warn
 from ._architecture import Architecture, refuse_another_shape
@@ -72,7 +71,7 @@ class NetworkEstimator(
     """
 
     _steps_by_batches = True
-    _target_checks: dict[str, Any] = {}  # what validate_data is to check of y besides
+    _target_checks: dict[str, Any] = {}  # what is to be checked of y besides
     _accepts_sparse = True
 
     def _store(self, arguments: dict[str, Any]) -> None:
@@ -229,7 +228,8 @@ class NetworkEstimator(
     # --- the way of the data
     def _fit(self, X, y, sample_weight, *, given=None, incremental=False):
         """Validate, encode, split, train and publish; the same for `partial_fit`."""
-        refuse_huge_numbers(self)
+        if incremental:
+            self._validate_params()
         if incremental and self.early_stopping not in (False, "auto"):
             raise ValueError("partial_fit does not support early_stopping=True")
         goes_on = hasattr(self, "coefs_") and (self.warm_start or incremental)
@@ -278,12 +278,11 @@ class NetworkEstimator(
         if goes_on and hasattr(self, "_training"):
             dtype = self._training.network.dtype
         resets = not (goes_on and hasattr(self, "n_features_in_"))
-        X, y = validate_data(
+        X, y = read_examples(
             self,
             self._as_table(X, resets=resets),
             y,
             accept_sparse=self._sparse_formats(),
-            multi_output=True,
             dtype=dtype,
             order="C",
             ensure_all_finite=self._finite_or_missing(),
@@ -297,7 +296,7 @@ class NetworkEstimator(
     def _read_rows(self, X, *, dtype):
         """X (n, p) of rows to predict, checked."""
         refuse_dask_collections(self, X=X)
-        X = validate_data(
+        X = read_table(
             self,
             self._as_table(X, resets=False),
             accept_sparse=self._sparse_formats(),
@@ -455,9 +454,11 @@ class NetworkEstimator(
         if self._learns_of_inputs():
             examples.refuse_missing(inputs)
         network = self._network()
-        network = self._make_network(wanted, network.theta, network.running)
-        self._training.network = network
-        self._publish_network()
+        new = self._make_network(wanted, network.theta, network.running)
+        if not network.computes_as(new):
+            network = self._training.network = new
+            self._publish_network()
+            self._show_views()
         if not network.theta.flags.writeable:  # memory-mapped by joblib
             network.make_writeable()
             self._show_views()
@@ -543,8 +544,9 @@ class NetworkEstimator(
 
     def _note_predictions(self, rows: TrainingRows) -> None:
         """Compare predictions of up to 1000 training rows with their targets."""
-        X, Y = rows.spread_out(1000)
-        predicted = self._training.network.forward(X)
+        some = rows.spread_out(1000)
+        predicted = self._training.network.forward(some.X, some.order)
+        Y = some.of(some.Y)
         self.prediction_spread_ = prediction_spread(predicted, Y)
         self._note_errors(predicted, Y)
 

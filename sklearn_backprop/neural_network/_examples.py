@@ -37,7 +37,7 @@ class ValidationRows(Validation):
         loss = network.mean_loss(self.rows)
         if not np.isfinite(loss):
             return loss, np.nan
-        return loss, float(self.score(network.forward(self.rows.X)))
+        return loss, float(self.score(network.forward(self.rows.X, self.rows.order)))
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Examples:
     def validation(self, scorer) -> Validation:
         """Make a validation set of them; `scorer` reads their y and sample weights."""
         score = scorer(self.of(self.y), self.of(self.sample_weight))
-        return ValidationRows(self.rows().gathered(), score)
+        return ValidationRows(self.rows(), score)
 
 
 def read_weights(sample_weight, X) -> np.ndarray | None:

@@ -76,6 +76,9 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
     # Attribute -> the role of the arrays that it shows.
     _views: ClassVar[dict[str, str]] = {"coefs_": "W", "intercepts_": "b"}
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_training")
+
     def _publish(self) -> None:
         """Set the fitted attributes from the state of training."""
         state = self._training

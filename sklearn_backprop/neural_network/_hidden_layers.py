@@ -3,9 +3,10 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import is_classifier
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._parameters import CheckedParameters
 from ._architecture import Architecture
 from ._examples import Examples
 from ._incompatible import refuse_incompatible_layers
@@ -24,7 +25,7 @@ from ._perceptron import (
 __all__ = ["HiddenLayers"]
 
 
-class HiddenLayers(BaseEstimator):
+class HiddenLayers(CheckedParameters):
     """A network of fully connected hidden layers.
 
     Parameters

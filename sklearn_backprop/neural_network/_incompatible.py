@@ -1,5 +1,7 @@
 """Parameters that cannot work together, or with these rows, each with the reason."""
 
+from functools import lru_cache
+
 import numpy as np
 
 __all__ = ["refuse_incompatible", "refuse_incompatible_layers"]
@@ -37,6 +39,7 @@ def _normalizes_batches(params) -> bool:
     return params.normalization == "batch" and not is_frozen
 
 
+@lru_cache(maxsize=128)
 def _refuse_outside(dtype, name, value) -> None:
     if value is None:
         return

@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from scipy.special import expit
-from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
+from .._scores import Accuracy
 from .._stored import stored
 from ._coding import Coder
 
@@ -67,11 +67,11 @@ class LabelCoder(Coder):
             return self._indicators(y, dtype)
         if y.ndim > 1:
             raise ValueError("The object was not fitted with multilabel input.")
-        known = self._places(y)
+        places = self._places(y)
         if self.out_activation == "logistic":
-            return known.reshape(-1, 1).astype(dtype)
+            return places.reshape(-1, 1).astype(dtype)
         Y = np.zeros((len(y), len(self.classes)), dtype=dtype)
-        Y[np.arange(len(y)), known] = 1
+        Y[np.arange(len(y)), places] = 1
         return Y
 
     def _indicators(self, y, dtype) -> np.ndarray:
@@ -86,8 +86,15 @@ class LabelCoder(Coder):
 
     def _places(self, y) -> np.ndarray:
         """Places (n,) of labels among the classes."""
-        self._refuse_unknown(unique_labels(y))
-        return np.searchsorted(self.classes, y)
+        try:
+            places = np.searchsorted(self.classes, y)
+            places = np.minimum(places, len(self.classes) - 1)  # it was behind all
+            are_known = np.array_equal(self.classes[places], y)
+        except TypeError:  # no order between them and the classes
+            are_known = False
+        if not are_known:
+            self._refuse_unknown(unique_labels(y))
+        return places
 
     def _refuse_unknown(self, labels) -> None:
         if len(np.setdiff1d(labels, self.classes, assume_unique=True)):
@@ -114,7 +121,7 @@ class LabelCoder(Coder):
         """Accuracy; of several labels, the share of rows with all of them right."""
 
         def score(outputs):
-            return accuracy_score(y, self.decode(outputs), sample_weight=sample_weight)
+            return Accuracy.of(y, self.decode(outputs), sample_weight).value
 
         return score
 

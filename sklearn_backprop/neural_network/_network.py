@@ -1,5 +1,6 @@
 """A network: its layers, the numbers they hold, and the engine that computes it."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +39,11 @@ class Network:
     out_activation: str  # from raw outputs to predictions
     theta: np.ndarray  # (n_theta,) all parameters
     running: np.ndarray  # (n_running,) statistics of batch normalization
+    # Made of the above when they are first needed.
     _made: Any = field(default=None, repr=False, compare=False)
+    _views: dict[str, list[np.ndarray]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @property
     def dtype(self) -> np.dtype:
@@ -70,6 +75,14 @@ class Network:
             **options,
         )
 
+    def computes_as(self, other: "Network") -> bool:
+        """Tell whether, with equal numbers, it computes the same."""
+        return self.architecture.has_layers_of(other.architecture) and (
+            self.loss,
+            self.loss_parameter,
+            self.out_activation,
+        ) == (other.loss, other.loss_parameter, other.out_activation)
+
     @property
     def n_members(self) -> int:
         """Count the members of an ensemble."""
@@ -84,22 +97,27 @@ class Network:
         return np.concatenate(values).astype(self.dtype, copy=False)
 
     def __getstate__(self):
-        return {**self.__dict__, "_made": None}
+        return {**self.__dict__, "_made": None, "_views": {}}
 
     # --- parameters
     def views(self, role: str) -> list[np.ndarray]:
-        """Show all arrays of one role, from input to output, as views of theta."""
-        return self.architecture.views(role, self.theta)
+        """Show all arrays of one role, from input to output, as views of theta.
+
+        The views are always the same ones; the list is a new one.
+        """
+        if role not in self._views:
+            self._views[role] = self.architecture.views(role, self.theta)
+        return list(self._views[role])
 
     def copy_in(self, given: Sequence, role: str, name: str) -> bool:
-        """Copy arrays that are no views into theta; tell whether there were some."""
+        """Copy arrays that are not the views into theta; tell whether any was not."""
         views = self.views(role)
         if len(given) != len(views):
             raise ValueError(
                 f"{name} has {len(given)} arrays, but this network has {len(views)} "
                 "layers of weights."
             )
-        if all(map(_is_same_memory, given, views)):
+        if all(map(operator.is_, given, views)):
             return False
         for i, (array, view) in enumerate(zip(given, views, strict=True)):
             if np.shape(array) != view.shape:
@@ -121,17 +139,24 @@ class Network:
     def make_writeable(self) -> None:
         """Replace vectors that cannot be written, such as memory-mapped ones."""
         self.theta, self.running = self.snapshot()
+        self._views.clear()
 
     # --- computing
-    def forward(self, X, *, raw=False) -> np.ndarray:
+    def forward(self, X, order=None, *, raw=False) -> np.ndarray:
         """Compute outputs (n, n_outputs) behind the link, or all members' before it.
 
-        Those are (n, n_members * n_outputs), one member's after the other's.
+        Those are (n, n_members * n_outputs), one member's after the other's. `order`
+        (n,) says which rows of X; None means all, as they lie.
         """
         compute = self.engine.raw_outputs if raw else self.engine.predict
         theta, running = np.asarray(self.theta), np.asarray(self.running)
         return compute(
-            theta, running, X, constants=self.constants, n_threads=allowed_threads()
+            theta,
+            running,
+            X,
+            order,
+            constants=self.constants,
+            n_threads=allowed_threads(),
         )
 
     def mean_loss(self, rows: Rows) -> float:
@@ -140,15 +165,7 @@ class Network:
             self.theta,
             self.running,
             *rows.table,
+            rows.order,
             constants=self.constants,
             n_threads=allowed_threads(),
         )
-
-
-def _is_same_memory(array, view) -> bool:
-    return (
-        isinstance(array, np.ndarray)
-        and array.dtype == view.dtype
-        and array.shape == view.shape
-        and array.__array_interface__["data"][0] == view.__array_interface__["data"][0]
-    )

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from sklearn.metrics import r2_score
 
+from .._scores import RSquared
 from .._stored import stored
 from ._coding import Coder
 
@@ -51,7 +51,7 @@ class NumberCoder(Coder):
         """R², the mean over outputs."""
 
         def score(outputs):
-            return r2_score(y, self.decode(outputs), sample_weight=sample_weight)
+            return RSquared.of(y, outputs, sample_weight).value
 
         return score
 

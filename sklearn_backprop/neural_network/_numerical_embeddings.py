@@ -5,10 +5,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from .._parameters import refuse_huge_numbers
+from .._parameters import CheckedParameters
 from ..preprocessing._bins import BINS, column_of, edges_of_columns
 from ._architecture import EMBEDDING, Architecture, Layer
 from ._examples import Examples
@@ -24,7 +23,7 @@ __all__ = [
 ]
 
 
-class NumericalEmbedding(BaseEstimator, ABC):
+class NumericalEmbedding(CheckedParameters, ABC):
     """The hyper-parameters of an embedding; what it learns lies in the network."""
 
     _kind: str  # of its layer
@@ -34,7 +33,6 @@ class NumericalEmbedding(BaseEstimator, ABC):
     ) -> Inputs:
         """What layers are to know of the columns that are embedded."""
         self._validate_params()
-        refuse_huge_numbers(self)
         return Inputs(
             n_columns=examples.X.shape[1],
             embedded=columns,

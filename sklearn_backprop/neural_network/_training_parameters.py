@@ -3,9 +3,9 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from .._parameters import CheckedParameters
 from .._warning import warn
 from ._epochs import Settings
 from ._schedules import SCHEDULES, Schedule
@@ -14,7 +14,7 @@ from ._solvers import SOLVERS, STOCHASTIC_SOLVERS, engine_settings
 __all__ = ["TrainingParameters"]
 
 
-class TrainingParameters(BaseEstimator):
+class TrainingParameters(CheckedParameters):
     """The hyper-parameters by which every network is trained.
 
     Parameters

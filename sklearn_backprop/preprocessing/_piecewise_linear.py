@@ -3,7 +3,7 @@
 from numbers import Integral
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import (
@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from .._documentation import DocumentationLinkMixin
-from .._parameters import refuse_huge_numbers
+from .._parameters import CheckedParameters
 from ._bins import BINS, edges_of_columns, passed_shares
 
 __all__ = ["PiecewiseLinearEncoder"]
@@ -24,7 +24,9 @@ __all__ = ["PiecewiseLinearEncoder"]
 _FLOATS = (np.float64, np.float32)
 
 
-class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
+class PiecewiseLinearEncoder(
+    DocumentationLinkMixin, TransformerMixin, CheckedParameters
+):
     """Encode each feature by how far it has passed through each of its bins.
 
     A number becomes one for all bins below it, zero for those above it, and the share
@@ -119,7 +121,6 @@ class PiecewiseLinearEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstim
             If X is no table of finite numbers, if no row has a positive weight, or if
             ``bins="tree"`` is given no `y`.
         """
-        refuse_huge_numbers(self)
         X = validate_data(self, X, dtype=_FLOATS)
         targets = self._targets(X, y)
         weight = None

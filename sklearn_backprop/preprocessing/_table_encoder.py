@@ -5,7 +5,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import (
     _check_feature_names_in,
@@ -14,7 +14,7 @@ from sklearn.utils.validation import (
 )
 
 from .._documentation import DocumentationLinkMixin
-from .._parameters import refuse_huge_numbers
+from .._parameters import CheckedParameters
 from ._categories import encode_categories, find_categories
 from ._normal_scores import normal_scores, weigh_values
 from ._table_columns import Column, columns_of, read_table
@@ -27,7 +27,7 @@ _LEAST_SHARE = 1e-4
 _KINDS = ("number", "gap", "binary", "category")
 
 
-class TableEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
+class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
     """Turn a raw table, with categories and gaps, into numbers for a network.
 
     Numbers become normal quantiles of their ranks, columns of two values become 0 and
@@ -151,7 +151,6 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, BaseEstimator):
             category; if `categorical_features` names columns that X does not have; if
             no row has a positive weight; or if `dtype` is another one.
         """
-        refuse_huge_numbers(self)
         _refuse_other_dtypes(self.dtype)
         X = read_table(self, X, reset=True)
         weight, counting = _read_weight(sample_weight, X)

@@ -68,7 +68,8 @@ class RSquared(Score):
         )
         weight = np.ones(len(y)) if weight is None else weight
         total = float(weight.sum())
-        mean = weight @ y / total if total > 0 else np.zeros(y.shape[1])
+        # From the first row, so that the mean of a constant is exact.
+        mean = y[0] + weight @ (y - y[0]) / total if total > 0 else y[0]
         return cls(total, mean, weight @ (y - mean) ** 2, weight @ (y - predicted) ** 2)
 
     def merge(self, other) -> Self:

@@ -1,0 +1,139 @@
+"""What calls leave out: copies of X, tables kept, checks of what has not changed."""
+
+import gc
+import tracemalloc
+import weakref
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.model_selection import train_test_split
+
+from sklearn_backprop import (
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
+    GDLinearRegression,
+)
+
+MODELS = {
+    "network": BackpropMLPRegressor((4,), max_iter=2, random_state=0),
+    "early stopping": BackpropMLPRegressor((4,), max_iter=2, early_stopping=True),
+    "lbfgs": BackpropMLPRegressor((4,), solver="lbfgs", max_iter=2),
+    "normal": GDLinearRegression(solver="normal"),
+    "descent": GDLinearRegression(),
+    "mini-batches": GDLinearRegression(batch_size=50, max_iter=2),
+}
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def draw(shape, dtype=np.float64):
+    X = np.random.default_rng(0).normal(size=shape).astype(dtype)
+    return X, X[:, 0] + X[:, 1]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["network", "early stopping", "lbfgs", "normal"])
+def test_x_is_not_copied(name, dtype):
+    X, y = draw((8_000, 500), dtype)
+    model = MODELS[name]
+    model.fit(X[:600], y[:600])  # what is imported and kept is there now
+    tracemalloc.start()
+    try:
+        model.fit(X, y)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    gram = 501**2 * 8 * 6 if name == "normal" else 0
+    assert peak < 0.1 * X.nbytes + gram
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fitted_model_keeps_no_table(name):
+    X, y = draw((200, 4))
+    table = weakref.ref(X)
+    gc.disable()
+    try:
+        MODELS[name].fit(X, y)
+        del X
+        assert table() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "message"),
+    [
+        ("network", {"alpha": -1.0}, "'alpha' parameter of BackpropMLPRegressor"),
+        ("network", {"max_iter": 10**30}, "max_iter has 31 digits"),
+        ("network", {"shuffle": 1}, "'shuffle' parameter"),  # it is equal to True
+        ("network", {"batch_size": []}, "'batch_size' parameter"),
+        ("normal", {"alpha": -1.0}, "'alpha' parameter of GDLinearRegression"),
+    ],
+)
+def test_parameters_that_change_between_blocks_are_checked(name, params, message):
+    X, y = draw((20, 3))
+    model = type(MODELS[name])(**MODELS[name].get_params()).partial_fit(X, y)
+    model.set_params(**params)
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(X, y)
+
+
+def test_a_network_goes_on_with_other_layers_that_hold_the_same_weights():
+    X, y = draw((50, 3))
+    model = BackpropMLPRegressor((5,), random_state=0).partial_fit(X, y)
+    before = model.coefs_[0]
+    model.partial_fit(X, y)
+    assert model.coefs_[0] is before
+    model.set_params(dropout=0.5, loss="absolute_error").partial_fit(X, y)
+    network = model._training.network
+    kinds = [layer["kind"] for layer in network.architecture.layers]
+    assert "dropout" in kinds
+    assert network.loss == "absolute_error"
+    assert np.shares_memory(model.coefs_[0], before)
+
+
+@pytest.mark.parametrize("labels", ["ab", "abc", [0, 1, 2]])
+def test_validation_scores_are_accuracies(labels):
+    X, _ = draw((90, 3))
+    y = np.resize(list(labels), 90)
+    model = BackpropMLPClassifier(
+        (4,), max_iter=1, early_stopping=True, random_state=0
+    ).fit(X, y)
+    binary = y == "b" if len(labels) == 2 else None
+    _, X_val, _, y_val = train_test_split(
+        X, y, test_size=0.1, random_state=model._training.seed, stratify=binary
+    )
+    expected = accuracy_score(y_val, model.predict(X_val))
+    assert model.validation_scores_ == [expected]
+
+
+def test_validation_scores_are_r_squared():
+    X, y = draw((90, 3))
+    model = BackpropMLPRegressor(
+        (4,), max_iter=1, early_stopping=True, random_state=0
+    ).fit(X, y)
+    _, X_val, _, y_val = train_test_split(
+        X, y, test_size=0.1, random_state=model._training.seed
+    )
+    expected = r2_score(y_val, model.predict(X_val))
+    assert model.validation_scores_ == pytest.approx([expected], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("classes", "y"),
+    [
+        ([0, 1], [0, 7]),
+        ([0, 1], [0, -3]),
+        ([0, 1], ["a", "b"]),
+        (["a", "b"], [0, 1]),
+        (["a", "b"], ["a", "ab"]),
+        (np.array(["a", "b"], dtype=object), [0, 1]),
+    ],
+    ids=str,
+)
+def test_labels_that_are_no_classes_are_refused(classes, y):
+    X, _ = draw((2, 3))
+    model = BackpropMLPClassifier((4,)).partial_fit(X, classes, classes=classes)
+    with pytest.raises(ValueError, match="`y` has classes not in"):
+        model.partial_fit(X, y)
