@@ -52,14 +52,16 @@ class LayerPass:
     Attributes
     ----------
     name : str
-        "hidden 1", "hidden 2", ..., "output".
+        "hidden 1", "hidden 2", ..., "output"; "embedding" before them, where numbers
+        become vectors.
     activation : str
         What leads from `z` to `a`; for the output layer from raw outputs to
         predictions.
     inputs : {ndarray, sparse matrix} of shape (n_samples, n_in)
         What the layer read.
     z : ndarray of shape (n_samples, n_units)
-        Pre-activations, inputs @ W + b.
+        Pre-activations, inputs @ W + b. Members of an ensemble have a row each, one
+        after the other: (n_samples * n_members, n_units).
     a : ndarray of shape (n_samples, n_units)
         Activations; predictions for the output layer.
     dJ_dz : ndarray of shape (n_samples, n_units)
@@ -68,7 +70,8 @@ class LayerPass:
     parameters : dict of ndarray
         The arrays of the layer by their roles: "W" (n_in, n_units), "b" (n_units,),
         and where there are, "gamma" and "beta" of the normalization, "P" of the
-        projection beside a residual block.
+        projection beside a residual block; "r" and "s", factors of an ensemble's
+        members, of which there is a row for each, as of what they have alone.
     gradients : dict of ndarray
         Derivative of J in each of them, penalty included.
     steps : tuple of Step

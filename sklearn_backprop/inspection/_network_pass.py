@@ -1,6 +1,7 @@
 """A network's pass forward and back, from the engine's trace."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ __all__ = ["pass_through_network"]
 def pass_through_network(estimator, X, y, sample_weight) -> Backpropagation:
     """Go through a fitted perceptron once."""
     network = fitted_network(estimator)
-    _refuse_embeddings_and_members(network)
+    _refuse_networks_side_by_side(network)
     rows = rows_of(estimator, X, y, sample_weight)
     engine = plain_engine(network, network.dtype)
     alpha = float(estimator.alpha) / rows.weight_unit
@@ -28,9 +29,11 @@ def pass_through_network(estimator, X, y, sample_weight) -> Backpropagation:
             rows.Y,
             rows.weight,
             running=network.running,
+            constants=network.constants,
             alpha=alpha,
         )
-    raw = trace["layers"][-1]["output"]
+    # Of members there is a row for each.
+    raw = trace["layers"][-1]["output"].reshape(len(rows.Y), -1)
     return Backpropagation(
         J=trace["value"],
         row_losses=engine.row_losses(raw, rows.Y),
@@ -42,11 +45,13 @@ def pass_through_network(estimator, X, y, sample_weight) -> Backpropagation:
     )
 
 
-def _refuse_embeddings_and_members(network) -> None:
-    if network.n_members > 1 or network.constants is not None:
+def _refuse_networks_side_by_side(network) -> None:
+    if network.architecture.n_copies > 1:
         raise ValueError(
-            "backpropagate does not show embeddings of numbers and members yet. Fit a "
-            "network with numerical_embedding=None and n_members=1."
+            "backpropagate shows one network, but members of "
+            f"member_weights='independent' are {network.n_members} side by side. Fit "
+            "one of them with n_members=1, or members that share weights "
+            "(member_weights='mini' or 'adapters')."
         )
 
 
@@ -56,8 +61,10 @@ def _objective(network, rows, alpha: float) -> Objective:
     weight = None if rows.weight is None else rows.weight.astype(np.float64)
 
     def value(theta, X):
-        options = {"running": running, "alpha": alpha, "n_threads": n_threads}
-        return engine.value_and_gradient(theta, X, Y, weight, **options)[0]
+        options = {"running": running, "constants": constants, "alpha": alpha}
+        return engine.value_and_gradient(
+            theta, X, Y, weight, n_threads=n_threads, **options
+        )[0]
 
     places = {
         f"{layer} {row.role}": slice(row.start, row.start + row.size)
@@ -66,6 +73,8 @@ def _objective(network, rows, alpha: float) -> Objective:
     }
     n_threads = allowed_threads()
     running = network.running.astype(np.float64)
+    constants = network.architecture.constants
+    constants = np.concatenate(constants).astype(np.float64) if constants else None
     theta, X = network.theta.astype(np.float64), rows.X.astype(np.float64)
     return Objective(value, theta, X, places)
 
@@ -74,9 +83,7 @@ def _parameters_by_layer(architecture) -> dict[str, list]:
     """Rows of the table of parameters, by the name of their layer."""
     groups: dict[str, list] = {}
     for row in architecture.parameters:
-        is_output = row.layer == architecture.n_hidden
-        name = "output" if is_output else f"hidden {row.layer + 1}"
-        groups.setdefault(name, []).append(row)
+        groups.setdefault(row.layer_name, []).append(row)
     return groups
 
 
@@ -94,21 +101,28 @@ class _Passed(NamedTuple):
         return Step(self.spec["kind"], record["output"], record["output_gradient"])
 
 
-def _passed(layers: Sequence, records: Iterator, inputs) -> Iterator[_Passed]:
+def _passed(layers: Sequence, records, numbers, inputs) -> Iterator[_Passed]:
     """Go through layers as numbers do; a block comes behind what it holds.
 
-    `records` come as the engine numbers layers, a block before what it holds.
+    `records` are by the engine's numbers of layers, a block before what it holds, and
+    lack the parts of layers side by side; `numbers` counts.
     """
     for spec in layers:
-        record = next(records)
-        yield from _passed(spec.get("layers", ()), records, inputs)
+        record = records.get(next(numbers))
+        yield from _passed(spec.get("layers", ()), records, numbers, inputs)
+        if record is None:
+            continue
         yield _Passed(spec, inputs, record)
         inputs = record["output"]
 
 
+# What a residual block is to the engine.
+_BLOCKS = ("add", "concat")
+
+
 def _start_of_block(passed: Sequence[_Passed]) -> int | None:
     """Number of the layer whose output the block that ends here adds to, or joins."""
-    blocks = [one.spec for one in passed if "layers" in one.spec]
+    blocks = [one.spec for one in passed if one.spec["kind"] in _BLOCKS]
     if not blocks:
         return None
     first = blocks[-1]["layers"][0]
@@ -118,10 +132,20 @@ def _start_of_block(passed: Sequence[_Passed]) -> int | None:
 
 def _layers(network, X, trace, predictions) -> Iterator[LayerPass]:
     """Sort what the engine's layers did by the layers that users know."""
-    passed = list(_passed(network.architecture.layers, iter(trace["layers"]), X))
+    records = {record["number"]: record for record in trace["layers"]}
+    passed = list(_passed(network.architecture.layers, records, count(), X))
     for name, rows in _parameters_by_layer(network.architecture).items():
-        mine = [one for one in passed if one.spec["layer"] == rows[0].layer]
+        mine = [
+            one
+            for one in passed
+            if one.spec["layer"] == rows[0].layer and one.spec["kind"] != "members"
+        ]
+        if name == "embedding":
+            yield _embedding(network, name, rows, X, trace, mine)
+            continue
         dense = next((one for one in mine if "W" in one.spec), mine[0])
+        affine = [one for one in mine if one.spec["kind"] == "member_affine"]
+        before = affine[0] if affine else dense
         activation = [one for one in mine if one.spec["kind"] == "activation"]
         if activation:
             function, a = activation[-1].spec["name"], activation[-1].record["output"]
@@ -131,11 +155,32 @@ def _layers(network, X, trace, predictions) -> Iterator[LayerPass]:
             name=name,
             activation=function,
             inputs=dense.inputs,
-            z=dense.record["output"],
+            z=before.record["output"],
             a=a,
-            dJ_dz=dense.record["output_gradient"],
-            parameters={row.role: row.view(network.theta).copy() for row in rows},
-            gradients={row.role: row.view(trace["gradient"]) for row in rows},
+            dJ_dz=before.record["output_gradient"],
             steps=tuple(one.step for one in mine),
             skip_from=_start_of_block(mine),
+            parameters=_by_role(rows, network.theta.copy()),
+            gradients=_by_role(rows, trace["gradient"]),
         )
+
+
+def _embedding(network, name, rows, X, trace, mine) -> LayerPass:
+    """What columns of X became: vectors, codes, and those that enter as they are."""
+    whole = mine[-1].record
+    return LayerPass(
+        name=name,
+        activation="identity",
+        inputs=X,
+        z=whole["output"],
+        a=whole["output"],
+        dJ_dz=whole["output_gradient"],
+        steps=tuple(one.step for one in mine),
+        parameters=_by_role(rows, network.theta.copy()),
+        gradients=_by_role(rows, trace["gradient"]),
+    )
+
+
+def _by_role(rows, vector) -> dict[str, np.ndarray]:
+    """Arrays of a layer in a vector as long as theta."""
+    return {row.role: row.view(vector) for row in rows}

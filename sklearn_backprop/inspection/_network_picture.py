@@ -295,7 +295,12 @@ class _GradientColours:
     def __init__(self, layers):
         from matplotlib import colors
 
-        found = [g for layer in layers for r, g in layer.gradients.items() if r in "Wb"]
+        found = [
+            _of_all_members(layer, role, np.zeros((0,) * n_axes))
+            for layer in layers
+            for role, n_axes in (("W", 2), ("b", 1))
+            if role in layer.gradients
+        ]
         largest = float(max(np.abs(gradient).max() for gradient in found)) or 1.0
         self.power = int(np.floor(np.log10(largest)))
         self.norm = colors.SymLogNorm(largest / 100, vmin=-largest, vmax=largest)
@@ -326,10 +331,16 @@ def _matrix_between(before: _Column, behind: _Column, layer) -> np.ndarray:
     Of what a dense block joins, the last is what the layer before gave. Where weights
     are no matrix from unit to unit, there are none to draw.
     """
-    gradient = layer.gradients.get("W", np.zeros((0, 0)))[-before.n_units :]
+    gradient = _of_all_members(layer, "W", np.zeros((0, 0)))[-before.n_units :]
     if gradient.shape == (before.n_units, behind.n_units):
         return gradient
     return np.zeros((0, behind.n_units))
+
+
+def _of_all_members(layer, role: str, default: np.ndarray) -> np.ndarray:
+    """Gradient of an array, or the sum over members where each has one of its own."""
+    gradient = layer.gradients.get(role, default)
+    return gradient.sum(axis=0) if gradient.ndim > default.ndim else gradient
 
 
 def _columns(passed: Backpropagation, input_names, output_names) -> list[_Column]:
@@ -337,7 +348,7 @@ def _columns(passed: Backpropagation, input_names, output_names) -> list[_Column
     means = np.asarray(inputs.mean(axis=0)).ravel()
     columns = [_Column("inputs", "", means, None, [])]
     for layer in passed.layers:
-        of_biases = layer.gradients.get("b", np.zeros(layer.a.shape[1]))
+        of_biases = _of_all_members(layer, "b", np.zeros(layer.a.shape[1]))
         means = layer.a.mean(axis=0)
         columns.append(_Column(layer.name, layer.activation, means, of_biases, []))
     for column, names in ((columns[0], input_names), (columns[-1], output_names)):

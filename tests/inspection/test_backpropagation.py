@@ -20,6 +20,10 @@ from sklearn_backprop import (
     GDLinearRegression,
 )
 from sklearn_backprop.inspection import backpropagate, input_gradients
+from sklearn_backprop.neural_network import (
+    PeriodicEmbedding,
+    PiecewiseLinearEmbedding,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -443,3 +447,64 @@ def test_slopes_that_overflow_are_no_numbers():
     net.coefs_ = [np.full((4, 2), 1e200), np.full((2, 2), 1e200)]
     with pytest.raises(ValueError, match="not finite in float64"):
         input_gradients(net, 1e-205 * X)
+
+
+# ------------------------------------------------------- embeddings and members
+EMBEDDINGS = {
+    "none": None,
+    "piecewise_linear": PiecewiseLinearEmbedding(n_bins=4, size=3),
+    "periodic": PeriodicEmbedding(n_frequencies=3, frequency_scale=1.0, size=2),
+}
+K = 3
+
+
+def fit_members(y=Y, **settings):
+    Estimator = BackpropMLPRegressor if y is Y else BackpropMLPClassifier
+    usual = {"activation": "tanh", "max_iter": 3, "random_state": 0, "alpha": 0.7}
+    return Estimator((5, 4), **{**usual, **settings}).fit(X, y)
+
+
+@pytest.mark.parametrize("member_weights", ["alone", "mini", "adapters"])
+@pytest.mark.parametrize("embedding", EMBEDDINGS)
+def test_embeddings_and_members_agree_with_differences(embedding, member_weights):
+    settings = {"numerical_embedding": EMBEDDINGS[embedding]}
+    if member_weights != "alone":
+        settings |= {"n_members": K, "member_weights": member_weights}
+    if embedding != "none":
+        settings["embedded_features"] = [3, 0]
+    for y in (Y, LABELS):
+        net = fit_members(y, **settings)
+        passed = backpropagate(net, X, y, WEIGHT)
+        names = [layer.name for layer in passed.layers]
+        assert names[-3:] == ["hidden 1", "hidden 2", "output"]
+        assert names[:-3] == ["embedding"] * (embedding != "none")
+        check = passed.check(n_elements=12)
+        assert check.worst < 1e-6
+        assert set(check.errors) > {f"{name} W" for name in names[-3:]}
+        predicted = net.predict(X) if y is Y else net.predict_proba(X)
+        assert_allclose(passed.predictions, predicted, rtol=1e-12)
+
+
+def test_members_have_rows_of_their_own_in_a_pass():
+    """Each layer by its formula, and losses that are means over members."""
+    net = fit_members(n_members=K)
+    hidden, second, output = backpropagate(net, X, Y).layers
+    r = hidden.parameters["r"]
+    z = (X[:, None] * r) @ hidden.W + hidden.b
+    assert_allclose(hidden.z.reshape(z.shape), z, rtol=1e-12, atol=1e-14)
+    a = np.tanh(np.tanh(z) @ second.W + second.b)
+    assert_allclose(second.a.reshape(a.shape), a, rtol=1e-12, atol=1e-14)
+    f = np.einsum("nkh,kho->nko", a, output.W) + output.b
+    assert_allclose(output.z.reshape(f.shape), f, rtol=1e-12, atol=1e-14)
+    assert_allclose(output.a, f.mean(axis=1), rtol=1e-12, atol=1e-14)
+    losses = ((f - Y[:, None]) ** 2).mean(axis=(1, 2)) / 2
+    assert_allclose(backpropagate(net, X, Y).row_losses, losses, rtol=1e-12)
+    delta = output.dJ_dz.reshape(f.shape)
+    assert_allclose(delta, (f - Y[:, None]) / f.size, rtol=1e-12, atol=1e-16)
+    assert_allclose(output.dJ_db, delta.sum(axis=0), rtol=1e-12, atol=1e-15)
+
+
+def test_members_that_are_networks_apart_are_refused():
+    net = fit_members(n_members=K, member_weights="independent")
+    with pytest.raises(ValueError, match="member_weights='independent' are 3 side by"):
+        backpropagate(net, X, Y)

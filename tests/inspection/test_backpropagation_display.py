@@ -18,6 +18,7 @@ from sklearn_backprop import (
     GDLinearRegression,
 )
 from sklearn_backprop.inspection import BackpropagationDisplay, backpropagate
+from sklearn_backprop.neural_network import PiecewiseLinearEmbedding
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -202,6 +203,26 @@ def test_weights_that_do_not_lead_from_unit_to_unit_are_not_drawn(small):
     display = BackpropagationDisplay(passed=passed).plot()
     assert [len(edges.get_segments()) for edges in display.edges_] == [0, 8]
     check_legible(display.figure_)
+
+
+@pytest.mark.parametrize("member_weights", ["mini", "adapters"])
+def test_members_are_drawn_as_one_network(member_weights):
+    """With the gradient of what they would share: the sum of theirs."""
+    net = BackpropMLPRegressor(
+        (4,), n_members=3, member_weights=member_weights, max_iter=3, random_state=0,
+        numerical_embedding=PiecewiseLinearEmbedding(n_bins=3, size=2),
+    ).fit(X, Y)  # fmt: skip
+    display = BackpropagationDisplay.from_estimator(net, X, Y)
+    embedding, hidden, output = display.passed.layers
+    assert [len(units.get_offsets()) for units in display.units_] == [
+        X.shape[1], 2 * X.shape[1], 4, output.a.shape[1],
+    ]  # fmt: skip
+    np.testing.assert_allclose(display.units_[1].get_array(), embedding.a.mean(axis=0))
+    expected = np.sort(output.dJ_dW.sum(axis=0), axis=None)
+    np.testing.assert_allclose(np.sort(display.edges_[-1].get_array()), expected)
+    np.testing.assert_allclose(
+        np.sort(display.edges_[1].get_array()), np.sort(hidden.dJ_dW, axis=None)
+    )
 
 
 def test_names_of_features_and_classes():
