@@ -4,8 +4,9 @@
 regression, ``python benchmarks/speed.py network`` trains the same networks with this
 package, scikit-learn and, where they are installed, PyTorch and JAX, ``threads``
 compares one thread with several, ``search`` the ways to search a grid, ``frozen``
-networks some of whose layers are frozen, and ``fixed`` tells what calls cost besides
-the arithmetic. How to read what they print is told in ``benchmarks/README.md``.
+networks some of whose layers are frozen, ``fixed`` tells what calls cost besides the
+arithmetic, and ``tables`` compares a step of an ensemble with its matrix products and
+PyTorch. How to read what they print is told in ``benchmarks/README.md``.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import sklearn
 from fixed import run_fixed
 from frozen import run_frozen
 from linear import LINEAR_SHAPES, run_linear
+from members import run_tables
 from network import JOBS, run_network
 from search import run_search
 from threads import SUBJECTS, run_threads
@@ -86,6 +88,8 @@ def parse_arguments() -> argparse.Namespace:
         help="precisions (default: both)",
     )
     threads.set_defaults(run=run_threads)
+    tables = subjects.add_parser("tables", parents=[common], help=run_tables.__doc__)
+    tables.set_defaults(run=run_tables)
     search = subjects.add_parser("search", parents=[common], help=run_search.__doc__)
     search.add_argument(
         "--epochs", type=int, default=50, help="of every fit (default: 50)"
