@@ -28,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PIP := -m pip --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test environments lint test-newest test-oldest sanitize clang docs benchmark wheel release clean
+.PHONY: help demo demo-dask test environments lint test-newest test-oldest sanitize clang docs benchmark wheel release clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ help:  ## this list
 demo: $(VENV)/.installed  ## install, then compare solvers and networks on real tables
 	@$(VENV)/bin/python examples/compare_solvers.py
 	@$(VENV)/bin/python examples/compare_networks.py
+
+demo-dask: $(VENV)/.dask  ## the same on a cluster of two processes: a table in parts, fitted in parts
+	@$(VENV)/bin/python examples/compare_dask.py
 
 test:  ## everything CI runs
 	@$(MAKE) --no-print-directory --jobs=2 environments
@@ -152,6 +155,11 @@ $(OLDEST)/.dependencies: $(OLDEST)/.created $(VENV)/.build-tools pyproject.toml
 
 $(VENV)/.installed: $(VENV)/.dependencies $(WHEELS)/.built
 	@$(call install_wheel,$(VENV))
+	@touch $@
+
+$(VENV)/.dask: $(VENV)/.installed
+	@echo "== installing Dask"
+	@$(call install_requirements,$(VENV),newest dask)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.installed

@@ -88,7 +88,10 @@ def blocks_of(name: str, collection) -> list:
         )
     if hasattr(collection, "chunks"):
         collection = _in_one_chunk_of_columns(name, collection)
-    return np.ravel(np.asarray(collection.to_delayed(), dtype=object)).tolist()
+        blocks = collection.to_delayed()
+    else:  # to optimize would join parts of files, by the columns that are read
+        blocks = collection.to_delayed(optimize_graph=False)
+    return np.ravel(np.asarray(blocks, dtype=object)).tolist()
 
 
 def _in_one_chunk_of_columns(name: str, array):

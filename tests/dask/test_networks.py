@@ -277,6 +277,18 @@ def test_sparse_blocks_frames_unknown_sizes_and_strings(client):
     assert list(model.to_local().feature_names_in_) == list("abcd")
 
 
+def test_parts_of_files_stay_apart(client, tmp_path):
+    """Columns that Dask would read in larger parts belong to their rows as before."""
+    frame = pd.DataFrame(X_IRIS, columns=list("abcd")).assign(y=Y_IRIS)
+    dd.from_pandas(frame, npartitions=5).to_parquet(tmp_path)
+    table = dd.read_parquet(tmp_path)
+    oracle, model = models(True, **ONE)
+    model.fit(table[list("abcd")], table.y)
+    np.testing.assert_equal(model.coefs_, oracle.fit(X_IRIS, Y_IRIS).coefs_)
+    labels = model.predict(table[list("abcd")]).compute()
+    np.testing.assert_array_equal(labels, oracle.predict(X_IRIS))
+
+
 def test_a_class_that_one_part_has_and_several_labels(client):
     y = np.where(np.arange(150) < 5, 7, Y_IRIS)
     oracle, model = models(True, **ONE, class_weight="balanced")
