@@ -1,7 +1,7 @@
 """
-===================================================================
+====================================================================
 Fine-tuning: what a network has learned elsewhere is worth many rows
-===================================================================
+====================================================================
 
 A network learns to tell the digits 0 to 4. Then the digits 5 to 9 are to be told apart,
 with 10 to 100 labelled rows of them. The new network starts with the hidden layers of

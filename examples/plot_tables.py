@@ -129,7 +129,7 @@ COLOURS = ["#999999", "#E69F00", "#56B4E9", "#0072B2", "#009E73"]
 
 def main() -> None:
     """Fit, print the errors and draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[2])
+    parser = argparse.ArgumentParser(description="Compare models on a raw table.")
     parser.add_argument("--output", type=Path, default=Path("plot_tables.png"))
     options = parser.parse_args()
 
