@@ -11,6 +11,10 @@ accuracy on digits and breast cancer with scikit-learn's, fold by fold and seed 
 ``python benchmarks/accuracy.py tables`` compares the presets for raw tables with
 boosted trees (scikit-learn's; XGBoost, LightGBM and CatBoost where they are installed)
 and with scikit-learn's perceptron, set by set.
+
+``python benchmarks/accuracy.py sequences`` trains recurrent networks on spoken vowels
+(Kudo et al., 1999) and daily loads (Keogh et al., 2006), by their official splits, and
+on series that are made up, the adding problem among them.
 """
 
 import argparse
@@ -19,6 +23,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from sequences import run_sequences
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedKFold, cross_val_score
@@ -142,6 +147,12 @@ def main() -> None:
     subject.add_argument("--sets", nargs="*", choices=[*SETS, *LARGE_SETS])
     subject.add_argument("--models", nargs="*", choices=list(MODELS))
     subject.set_defaults(run=run_tables)
+    subject = subjects.add_parser("sequences", help=run_sequences.__doc__)
+    subject.add_argument("--seeds", type=int, default=5, help="default: 5")
+    subject.add_argument(
+        "--cross-validate", action="store_true", help="score folds of training rows too"
+    )
+    subject.set_defaults(run=run_sequences)
     options = parser.parse_args()
     options.run(options)
 

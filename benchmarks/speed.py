@@ -5,8 +5,9 @@ regression, ``python benchmarks/speed.py network`` trains the same networks with
 package, scikit-learn and, where they are installed, PyTorch and JAX, ``threads``
 compares one thread with several, ``search`` the ways to search a grid, ``frozen``
 networks some of whose layers are frozen, ``fixed`` tells what calls cost besides the
-arithmetic, and ``tables`` compares a step of an ensemble with its matrix products and
-PyTorch. How to read what they print is told in ``benchmarks/README.md``.
+arithmetic, ``tables`` compares a step of an ensemble with its matrix products and
+PyTorch, and ``sequences`` recurrent networks with PyTorch's. How to read what they
+print is told in ``benchmarks/README.md``.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from frozen import run_frozen
 from linear import LINEAR_SHAPES, run_linear
 from members import run_tables
 from network import JOBS, run_network
+from recurrent import run_recurrent
 from search import run_search
 from threads import SUBJECTS, run_threads
 
@@ -99,6 +101,17 @@ def parse_arguments() -> argparse.Namespace:
     frozen.set_defaults(run=run_frozen)
     fixed = subjects.add_parser("fixed", parents=[common], help=run_fixed.__doc__)
     fixed.set_defaults(run=run_fixed)
+    sequences = subjects.add_parser(
+        "sequences", parents=[common], help=run_recurrent.__doc__
+    )
+    sequences.add_argument(
+        "--threads",
+        nargs="+",
+        type=int,
+        default=[1, 2],
+        help="numbers of threads (default: 1 2)",
+    )
+    sequences.set_defaults(run=run_recurrent)
     return parser.parse_args()
 
 

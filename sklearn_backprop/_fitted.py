@@ -13,6 +13,7 @@ from ._rows import Rows
 from .linear_model import GDLinearRegression
 from .neural_network._estimator import NetworkEstimator, ValidationData
 from .neural_network._network import Network
+from .neural_network._sequences import Unpacking
 
 __all__ = [
     "fitted_network",
@@ -22,6 +23,7 @@ __all__ = [
     "plain_engine",
     "rows_in",
     "rows_of",
+    "sequences_of",
 ]
 
 
@@ -86,3 +88,8 @@ def _check_outputs(estimator, n_given: int, n_fitted: int) -> None:
 def plain_engine(network: Network, dtype):
     """Make an engine whose layers do one thing each, and that has every gradient."""
     return network.make_engine(dtype, fuse=False, has_frozen=False)
+
+
+def sequences_of(network: Network, X: np.ndarray) -> Unpacking:
+    """Give what makes sequences of the steps that a recurrent network packs for X."""
+    return Unpacking(X, network.architecture.layers[0]["n_channels"])

@@ -164,7 +164,7 @@ def _table_row(layer: LayerPass) -> list[str]:
     gradients = [layer.dJ_dz, layer.gradients.get("W"), layer.gradients.get("b")]
     return [
         layer.name,
-        str(layer.z.shape[1]),
-        f"{np.abs(layer.a).mean():.3g}",
+        str(layer.a.shape[-1]),
+        f"{np.nanmean(np.abs(layer.a)):.3g}",
         *("-" if g is None else f"{np.linalg.norm(g):.3g}" for g in gradients),
     ]

@@ -107,6 +107,7 @@ class BackpropagationDisplay:
             If it has no layers, or if rows and targets do not fit it.
         """
         passed = backpropagate(estimator, X, y, sample_weight)
+        _refuse_recurrent_layers(passed)
         display = cls(
             passed=passed,
             input_names=_feature_names(estimator),
@@ -144,6 +145,14 @@ class BackpropagationDisplay:
         if title:
             self.ax_.set_title(wrapped(title, 50))
         return self
+
+
+def _refuse_recurrent_layers(passed) -> None:
+    if any(layer.z is None for layer in passed.layers):
+        raise ValueError(
+            "BackpropagationDisplay draws units of perceptrons, not of recurrent "
+            "layers, which have a state in every step. backpropagate has their numbers."
+        )
 
 
 def _feature_names(estimator):

@@ -29,7 +29,7 @@ def backpropagate(estimator, X, y, sample_weight=None) -> Backpropagation:
     Parameters
     ----------
     estimator : estimator or Pipeline
-        Fitted BackpropMLPClassifier, BackpropMLPRegressor or GDLinearRegression (a
+        Fitted network (BackpropMLP..., BackpropRNN...) or GDLinearRegression (a
         network without hidden layers), or a pipeline that ends in one. Then `X` is
         transformed first, and what is shown begins behind the transformers.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)

@@ -123,7 +123,8 @@ class _Difference:
         theta, X = objective.theta.copy(), objective.X.copy()
         self.elements = objective.elements(name, theta, X)
         self.evaluate = lambda: objective.value(theta, X)
-        self.unit = np.sqrt(np.mean(self.elements**2)) or 1.0
+        # Behind the end of a sequence X is NaN, and no derivative but zero.
+        self.unit = np.sqrt(np.nanmean(self.elements**2)) or 1.0
         self.n_kinks = 0
 
     @property

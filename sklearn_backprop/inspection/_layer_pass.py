@@ -17,7 +17,8 @@ class Step(NamedTuple):
     ----------
     kind : str
         "dense", "batch_norm", "layer_norm", "activation", "dropout" (which passes all
-        on), or "add" and "concat" for a residual block that ends in this layer.
+        on), "recurrent" for a direction and "beside" for both, or "add" and "concat"
+        for a residual block that ends in this layer.
     output : ndarray of shape (n_samples, width)
         What it gave.
     gradient : ndarray of shape (n_samples, width)
@@ -59,19 +60,24 @@ class LayerPass:
         predictions.
     inputs : {ndarray, sparse matrix} of shape (n_samples, n_in)
         What the layer read.
-    z : ndarray of shape (n_samples, n_units)
+    z : ndarray of shape (n_samples, n_units) or None
         Pre-activations, inputs @ W + b. Members of an ensemble have a row each, one
-        after the other: (n_samples * n_members, n_units).
+        after the other: (n_samples * n_members, n_units). None for a recurrent layer,
+        whose gates are not kept.
     a : ndarray of shape (n_samples, n_units)
-        Activations; predictions for the output layer.
-    dJ_dz : ndarray of shape (n_samples, n_units)
+        Activations; predictions for the output layer. A recurrent layer has its states,
+        and so its inputs and steps, as (n_samples, n_steps, n_units), NaN behind the
+        ends of sequences; those of both directions stand side by side.
+    dJ_dz : ndarray of shape (n_samples, n_units) or None
         Derivative of J in `z`. Without a penalty dJ_dW is inputs.T @ dJ_dz, and dJ_db
-        is the sum of its rows.
+        is the sum of its rows. None for a recurrent layer.
     parameters : dict of ndarray
         The arrays of the layer by their roles: "W" (n_in, n_units), "b" (n_units,),
         and where there are, "gamma" and "beta" of the normalization, "P" of the
         projection beside a residual block; "r" and "s", factors of an ensemble's
-        members, of which there is a row for each, as of what they have alone.
+        members, of which there is a row for each, as of what they have alone; "U" of a
+        recurrent layer's states, and "reverse W", "reverse U" and "reverse b" of its
+        other direction.
     gradients : dict of ndarray
         Derivative of J in each of them, penalty included.
     steps : tuple of Step
@@ -102,9 +108,9 @@ class LayerPass:
     name: str
     activation: str
     inputs: Any
-    z: np.ndarray
+    z: np.ndarray | None
     a: np.ndarray
-    dJ_dz: np.ndarray
+    dJ_dz: np.ndarray | None
     parameters: Mapping[str, np.ndarray]
     gradients: Mapping[str, np.ndarray]
     steps: tuple[Step, ...]
@@ -131,8 +137,9 @@ class LayerPass:
         return self.gradients["b"]
 
     def __repr__(self) -> str:
-        n_in, n_units = self.inputs.shape[1], self.z.shape[1]
-        arrays = {"inputs": self.inputs, "z": self.z, "a": self.a, "dJ/dz": self.dJ_dz}
+        n_in, n_units = self.inputs.shape[-1], self.a.shape[-1]
+        shown = {"inputs": self.inputs, "z": self.z, "a": self.a, "dJ/dz": self.dJ_dz}
+        arrays = {name: array for name, array in shown.items() if array is not None}
         for role, gradient in self.gradients.items():
             arrays |= {role: self.parameters[role], f"dJ/d{role}": gradient}
         written = [f"{name} =\n{_written(array)}" for name, array in arrays.items()]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._fitted import fitted_network, plain_engine, rows_of
+from .._fitted import fitted_network, plain_engine, rows_of, sequences_of
 from .._threads import allowed_threads, single_threaded_blas
 from ._backpropagation import Backpropagation, shares_of
 from ._gradient_check import Objective
@@ -67,7 +67,7 @@ def _objective(network, rows, alpha: float) -> Objective:
         )[0]
 
     places = {
-        f"{layer} {row.role}": slice(row.start, row.start + row.size)
+        f"{layer} {row.key}": slice(row.start, row.start + row.size)
         for layer, group in _parameters_by_layer(network.architecture).items()
         for row in group
     }
@@ -140,6 +140,9 @@ def _layers(network, X, trace, predictions) -> Iterator[LayerPass]:
             for one in passed
             if one.spec["layer"] == rows[0].layer and one.spec["kind"] != "members"
         ]
+        if any(row.role == "U" for row in rows):
+            yield _recurrent_layer(network, X, trace, name, rows, mine)
+            continue
         if name == "embedding":
             yield _embedding(network, name, rows, X, trace, mine)
             continue
@@ -183,4 +186,30 @@ def _embedding(network, name, rows, X, trace, mine) -> LayerPass:
 
 def _by_role(rows, vector) -> dict[str, np.ndarray]:
     """Arrays of a layer in a vector as long as theta."""
-    return {row.role: row.view(vector) for row in rows}
+    return {row.key: row.view(vector) for row in rows}
+
+
+def _recurrent_layer(network, X, trace, name, rows, mine) -> LayerPass:
+    """What a recurrent layer read and gave, step by step; its gates are not kept."""
+    sequence = network.architecture.layers[0]
+    unpack = sequences_of(network, X)
+    inside = [one for one in mine if one.spec is not sequence]
+    inside = [one for one in inside if len(one.record["output"]) == unpack.n_packed]
+    states = next(one for one in inside if one.spec["kind"] in ("recurrent", "beside"))
+    first_cell = states.spec.get("layers", [states.spec])[0]
+    is_first = mine[0].spec["layer"] == 0
+    skips = [one.spec["layer"] for one in inside if one.spec["kind"] == "add"]
+    return LayerPass(
+        name=name,
+        activation=first_cell["cell"],
+        inputs=unpack.inputs if is_first else unpack(states.inputs),
+        z=None,
+        a=unpack(states.record["output"]),
+        dJ_dz=None,
+        steps=tuple(
+            Step(one.spec["kind"], *map(unpack, one.step[1:])) for one in inside
+        ),
+        skip_from=skips[0] if skips else None,
+        parameters=_by_role(rows, network.theta.copy()),
+        gradients=_by_role(rows, trace["gradient"]),
+    )

@@ -94,6 +94,11 @@ class Parameter:
         return " ".join(filter(None, words))
 
     @property
+    def key(self) -> str:
+        """Name it among the arrays of its layer."""
+        return " ".join(filter(None, [self.part, self.role]))
+
+    @property
     def size(self) -> int:
         """Count its elements."""
         return prod(self.shape)
@@ -218,6 +223,22 @@ class Architecture:
         """Show the recorded arrays of a vector as long as theta, by name."""
         rows = (row for row in self.parameters if row.is_recorded)
         return {row.name: row.view(vector) for row in rows}
+
+    @property
+    def recurrent_names(self) -> list[str]:
+        """Names of the recurrent layers, in each direction they have."""
+        states = [row for row in self.parameters if row.role == "U"]
+        return [" ".join(filter(None, [row.layer_name, row.part])) for row in states]
+
+    @property
+    def reads_backwards(self) -> list[bool]:
+        """Which of them begin at the last step."""
+        return [row.part == "reverse" for row in self.parameters if row.role == "U"]
+
+    @property
+    def times(self) -> tuple[int, int]:
+        """How many of them there are, and steps that they pass."""
+        return len(self.recurrent_names), self.layers[0].get("n_steps", 0)
 
     def start_running(self, dtype: np.dtype) -> np.ndarray:
         """Give running means of zero and variances of one, (n_running,)."""

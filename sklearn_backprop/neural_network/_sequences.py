@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["flattened", "refuse_misplaced_nan", "steps_in"]
+__all__ = ["Unpacking", "flattened", "refuse_misplaced_nan", "steps_in"]
 
 
 def flattened(X) -> tuple:
@@ -62,3 +62,26 @@ def refuse_misplaced_nan(X: np.ndarray, n_channels: int) -> None:
             "sequence. Only steps behind the end may be NaN, in all channels: impute "
             "what is missing."
         )
+
+
+class Unpacking:
+    """From the engine's packed rows, all first steps first, back to sequences.
+
+    Those that have a step stand in the order of their lengths, longest first.
+    """
+
+    def __init__(self, X: np.ndarray, n_channels: int):
+        self.inputs = X.reshape(len(X), -1, n_channels)
+        lengths = (~np.isnan(self.inputs).all(axis=2)).sum(axis=1)
+        order = np.argsort(-lengths, kind="stable")
+        counts = [np.sum(lengths > t) for t in range(self.inputs.shape[1])]
+        self._rows = np.concatenate([order[:n] for n in counts])
+        self._steps = np.repeat(np.arange(len(counts)), counts)
+        self.n_packed = len(self._rows)
+
+    def __call__(self, packed: np.ndarray) -> np.ndarray:
+        """Make (n, n_steps, k) of packed rows (n_packed, k), NaN behind the ends."""
+        n, n_steps, _ = self.inputs.shape
+        sequences = np.full((n, n_steps, packed.shape[1]), np.nan, dtype=packed.dtype)
+        sequences[self._rows, self._steps] = packed
+        return sequences

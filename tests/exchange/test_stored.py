@@ -22,6 +22,7 @@ import sklearn_backprop
 from sklearn_backprop import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
+    BackpropRNNClassifier,
     GDLinearRegression,
     _stored,
 )
@@ -48,6 +49,7 @@ SETTINGS = {
     ),
     "lbfgs": BackpropMLPRegressor((4,), solver="lbfgs"),
     "generator": BackpropMLPRegressor((), random_state=np.random.RandomState(1)),
+    "recurrent": BackpropRNNClassifier((4,), cell="gru", bidirectional=True),
     "descent": GDLinearRegression(),
     "range": GDLinearRegression(feature_scaling="minmax", track_path=True),
     "batches": GDLinearRegression(feature_scaling=None, batch_size=10),
