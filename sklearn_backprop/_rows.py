@@ -87,6 +87,8 @@ class Rows(TrainingRows):
         return permutation if self.order is None else self.order[permutation]
 
     def spread_out(self, n_rows: int) -> "Rows":
+        if n_rows >= len(self):
+            return self
         some = np.unique(np.linspace(0, len(self) - 1, n_rows).astype(np.int64))
         return Rows(
             self.X, self.Y, order=some if self.order is None else self.order[some]

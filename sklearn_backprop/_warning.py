@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from functools import lru_cache
 
 import joblib
 import sklearn
@@ -29,5 +30,6 @@ def _lines_to_user() -> int:
     return level
 
 
+@lru_cache
 def _passes_on(filename: str) -> bool:
     return os.path.abspath(filename).startswith(_PASSERS_ON)

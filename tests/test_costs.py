@@ -1,6 +1,8 @@
 """What calls leave out: copies of X, tables kept, checks of what has not changed."""
 
 import gc
+import subprocess
+import sys
 import tracemalloc
 import weakref
 
@@ -8,12 +10,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import train_test_split
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from sklearn_backprop import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
     GDLinearRegression,
 )
+from sklearn_backprop.neural_network._labels import LabelCoder
 
 MODELS = {
     "network": BackpropMLPRegressor((4,), max_iter=2, random_state=0),
@@ -121,11 +125,40 @@ def test_validation_scores_are_r_squared():
 
 
 @pytest.mark.parametrize(
+    "y",
+    [
+        np.array([2, 0, 2, 0]),
+        np.array([3, 1, 2] * 2, dtype=np.int8),
+        np.array([True, False, True, True]),
+        np.array(["b", "a", "b", "c", "c", "a"]),
+        np.array(["b", "a"] * 2, dtype=object),
+        np.array([1.0, 0.0] * 2),
+        np.array([0, 1, 2]),
+        np.zeros(3, dtype=int),
+    ],
+    ids=lambda y: f"{y.dtype} {len(np.unique(y))}",
+)
+def test_labels_are_found_as_scikit_learn_finds_them(y):
+    coder, expected = LabelCoder.of(y), unique_labels(y)
+    assert coder.classes.dtype == expected.dtype
+    np.testing.assert_array_equal(coder.classes, expected)
+    is_multiclass = type_of_target(y) == "multiclass"
+    assert (coder.out_activation == "softmax") == is_multiclass
+
+
+@pytest.mark.once
+def test_importing_the_package_imports_no_trees():
+    program = "import sys, sklearn_backprop; sys.exit('sklearn.tree' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
     ("classes", "y"),
     [
         ([0, 1], [0, 7]),
         ([0, 1], [0, -3]),
         ([0, 1], ["a", "b"]),
+        ([0, 1], ["0", "1"]),
         (["a", "b"], [0, 1]),
         (["a", "b"], ["a", "ab"]),
         (np.array(["a", "b"], dtype=object), [0, 1]),

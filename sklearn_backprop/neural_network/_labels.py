@@ -37,13 +37,17 @@ class LabelCoder(Coder):
     @classmethod
     def of(cls, y) -> Self:
         """Learn what codes y, (n,) or indicators (n, K)."""
-        kind = type_of_target(y, input_name="y")
+        classes = _plain_labels(y)
+        if classes is None:
+            kind = type_of_target(y, input_name="y")
+        else:
+            kind = "multiclass" if len(classes) > 2 else "binary"
         if "multioutput" in kind:
             raise ValueError(
                 "Multioutput target data is not supported with label binarization"
             )
         return cls(
-            classes=unique_labels(y),
+            classes=unique_labels(y) if classes is None else classes,
             is_multilabel=kind.startswith("multilabel"),
             is_sparse=issparse(y),
             # Softmax over exclusive classes; otherwise one sigmoid for each output.
@@ -80,7 +84,9 @@ class LabelCoder(Coder):
                 f"y has shape {y.shape}, but this network was fitted to "
                 f"{len(self.classes)} labels, 0 or 1 in a column each."
             )
-        self._refuse_unknown(unique_labels(y))
+        labels = unique_labels(y)
+        if len(np.setdiff1d(labels, self.classes, assume_unique=True)):
+            raise self._unknown(labels)
         Y = y.toarray() if issparse(y) else y
         return np.ascontiguousarray(Y != 0, dtype=dtype)
 
@@ -93,15 +99,14 @@ class LabelCoder(Coder):
         except TypeError:  # no order between them and the classes
             are_known = False
         if not are_known:
-            self._refuse_unknown(unique_labels(y))
+            raise self._unknown(unique_labels(y))
         return places
 
-    def _refuse_unknown(self, labels) -> None:
-        if len(np.setdiff1d(labels, self.classes, assume_unique=True)):
-            raise ValueError(
-                "`y` has classes not in `self.classes_`. "
-                f"`self.classes_` has {self.classes}. 'y' has {labels}."
-            )
+    def _unknown(self, labels) -> ValueError:
+        return ValueError(
+            "`y` has classes not in `self.classes_`. "
+            f"`self.classes_` has {self.classes}. 'y' has {labels}."
+        )
 
     def decode(self, outputs: np.ndarray):
         """Read labels from predictions (n, K)."""
@@ -144,6 +149,18 @@ class LabelCoder(Coder):
         if Y.shape[1] > 1 or self.is_multilabel:
             return is_set
         return np.equal(is_set, np.arange(len(self.classes)))
+
+
+def _plain_labels(y) -> np.ndarray | None:
+    """Find the labels of a column that holds nothing else, or None where that is open.
+
+    Whole numbers of which most are distinct may be targets of a regression, of which
+    scikit-learn warns.
+    """
+    if not (isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biuU"):
+        return None
+    labels = np.unique(y)
+    return labels if 0 < 2 * len(labels) <= len(y) else None
 
 
 def both_probabilities(raw: np.ndarray) -> np.ndarray:

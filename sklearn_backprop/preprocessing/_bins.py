@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 __all__ = ["BINS", "column_of", "edges_of_columns", "passed_shares"]
 
@@ -36,6 +35,9 @@ def _spread_by_quantiles(x, n_bins, weight):
 
 def _split_by_tree(x, n_bins, weight, y, is_classification, min_samples_leaf):
     """Place edges where a tree that sees this column alone splits it for y."""
+    # Here, for trees take as long to import as half of this package.
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
     kind = DecisionTreeClassifier if is_classification else DecisionTreeRegressor
     tree = kind(
         max_leaf_nodes=n_bins, min_samples_leaf=min_samples_leaf, random_state=0
