@@ -99,11 +99,12 @@ clean:  ## remove everything that make made
 # $(call check_form,schema,files)
 check_form = $(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.$1 $2
 
-# $(call run_tests,name,environment,options)
+# $(call run_tests,name,environment,options): a process on every core, and tests of
+# threads say how many.
 define run_tests
 echo "== tests with the $1 dependencies:" \
   $$($2/bin/python -m pip list --format=freeze 2>/dev/null | grep -E '^(numpy|scipy|scikit-learn)=')
-$2/bin/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $3
+OMP_NUM_THREADS=1 $2/bin/python -m pytest --numprocesses=$(JOBS) --dist=loadgroup $3
 endef
 
 # Where the compiler keeps a library of its own.
