@@ -30,12 +30,13 @@ BUILD = ROOT / "build" / "mutants"
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 HEADERS = [
-    "layers/*.hpp", "activations.hpp", "clipping.hpp", "gradient.hpp", "head.hpp",
-    "losses.hpp", "norms.hpp", "optimizers.hpp", "probes.hpp", "recorder.hpp",
-    "trainer.hpp", "parameters.hpp",
+    "layers/*.hpp", "activations.hpp", "cells.hpp", "clipping.hpp", "gradient.hpp",
+    "head.hpp", "losses.hpp", "norms.hpp", "optimizers.hpp", "probes.hpp",
+    "recorder.hpp", "trainer.hpp", "parameters.hpp",
 ]  # fmt: skip
 TESTS = [
     "tests/engine/test_gradients_differences.py", "tests/engine/test_products.py",
+    "tests/engine/test_tables.py", "tests/engine/test_sequences.py",
     "tests/neural_network", "tests/inspection/test_diagnosis.py",
 ]  # fmt: skip
 SLOW = "not documentation and not sklearn_suite and not common and not parallel"
