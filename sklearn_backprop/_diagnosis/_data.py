@@ -27,7 +27,11 @@ CONDITION_NUMBER = 30.0
 
 
 def feature_scales(
-    scale: np.ndarray, remedy: str, *, bound: float = FEATURE_RATIO
+    scale: np.ndarray,
+    remedy: str,
+    *,
+    bound: float = FEATURE_RATIO,
+    noun: str = "feature",
 ) -> Finding | None:
     """Find features whose sizes (n_features,) are far apart; zero ones do not count."""
     sizes = scale[np.isfinite(scale) & (scale > 0)]
@@ -39,7 +43,7 @@ def feature_scales(
     )
     return Finding(
         "feature_scales",
-        f"feature {largest} has a size of {sizes.max():.3g}, feature {smallest} one of "
+        f"{noun} {largest} has a size of {sizes.max():.3g}, {noun} {smallest} one of "
         f"{sizes.min():.3g}: a step that suits the one does not suit the other",
         remedy,
     )

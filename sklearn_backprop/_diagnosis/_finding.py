@@ -59,7 +59,10 @@ class Finding:
     epochs : tuple of (int, int) or None, default=None
         First and last epoch concerned, from 1.
     names : tuple of str, default=()
-        Names of those arrays, as in `gradient_history_names_`.
+        Names of those arrays, as in `gradient_history_names_`, or of a recurrent
+        layer.
+    steps : tuple of (int, int) or None, default=None
+        First and last time step concerned, from 1, where it is of sequences.
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Finding:
     layers: tuple[int, ...] = ()
     epochs: tuple[int, int] | None = None
     names: tuple[str, ...] = ()
+    steps: tuple[int, int] | None = None
 
     @property
     def is_ailment(self) -> bool:
@@ -81,9 +85,10 @@ class Finding:
         return self.kind not in ("healthy", "not_recorded")
 
     def __str__(self) -> str:
-        """Say it in a sentence, with layers by name, and epochs counted from 1."""
-        places = filter(None, [self._arrays(), self._course()])
-        where = f" ({', '.join(places)})" if self.layers or self.epochs else ""
+        """Say it in a sentence, with layers by name; epochs and steps from 1."""
+        spans = _span("step", self.steps), _span("epoch", self.epochs)
+        places = [place for place in (self._arrays(), *spans) if place]
+        where = f" ({', '.join(places)})" if places else ""
         remedy = f" Remedy: {self.remedy}." if self.remedy else ""
         return f"{_TITLES[self.kind]}{where}: {self.evidence}.{remedy}"
 
@@ -92,14 +97,14 @@ class Finding:
             first, last = self.names[0], self.names[-1]
             return first if first == last else f"{first} to {last}"
         if self.layers:
-            return _span("layer", self.layers[0] + 1, self.layers[-1] + 1)
+            return _span("layer", (self.layers[0] + 1, self.layers[-1] + 1))
         return ""
 
-    def _course(self) -> str:
-        return _span("epoch", *self.epochs) if self.epochs else ""
 
-
-def _span(noun: str, first: int, last: int) -> str:
+def _span(noun: str, ends: tuple[int, int] | None) -> str:
+    if ends is None:
+        return ""
+    first, last = ends
     return f"{noun} {first}" if first == last else f"{noun}s {first} to {last}"
 
 

@@ -28,6 +28,7 @@ from ._steps import (
     shorter_steps,
     small_step,
 )
+from ._time import exploding_through_time, vanishing_through_time
 from ._training_record import NetworkRecord
 
 __all__ = ["diagnose_network"]
@@ -76,11 +77,17 @@ def _ailments(record: NetworkRecord, records: Records) -> Iterable[Finding | Non
     learning = records.without(frozen)
     yield symmetric_start(record.weights, params, frozen)
     if record.names[0] not in frozen:
-        yield feature_scales(record.feature_scale, "StandardScaler before the network")
+        yield feature_scales(
+            record.feature_scale,
+            "StandardScaler before the network",
+            noun=record.feature_name,
+        )
     yield saturated_units(records, params, frozen)
-    yield exploding_gradients(learning, loss, params, unit=_unit_of_error(record))
+    yield exploding_through_time(record, records) or exploding_gradients(
+        learning, loss, params, unit=_unit_of_error(record)
+    )
     yield large_step(loss, shorter_steps(params), records=learning)
-    vanishing = vanishing_gradients(
+    vanishing = vanishing_through_time(record, records) or vanishing_gradients(
         learning, params, at_chance=is_at_chance_level(record.prediction_spread)
     )
     # Where no gradient arrives, units are dead because nothing moves them, too.

@@ -14,6 +14,8 @@ _REDUCTIONS = {"dead_fraction": np.min, "gradient_norm_max": np.max}
 class Records(dict[str, np.ndarray]):
     """Measures by name, (n_epochs, n_arrays) or (n_epochs,), and names of the arrays.
 
+    Those of states are (n_epochs, n_recurrent, n_steps).
+
     Empty where nothing was recorded. `columns` are the arrays' in the whole history.
     """
 
@@ -30,7 +32,7 @@ class Records(dict[str, np.ndarray]):
     def without(self, names: Collection[str]) -> "Records":
         """Leave some arrays out."""
         left = [i for i, name in enumerate(self.names) if name not in names]
-        measures = {n: m[:, left] if m.ndim > 1 else m for n, m in self.items()}
+        measures = {n: m[:, left] if m.ndim == 2 else m for n, m in self.items()}
         return Records(
             measures,
             [self.names[i] for i in left],

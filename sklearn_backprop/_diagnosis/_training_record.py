@@ -35,6 +35,7 @@ class TrainingRecord(ABC):
     n_iter: int  # steps of the last fit
     step_name: str  # what a loss belongs to: "epoch" or "iteration"
     feature_scale: np.ndarray  # (n_features,) sizes of features as training met them
+    feature_name: str = "feature"  # what a size belongs to
     validation_loss: Sequence[float] | None = None
     validation_scores: Sequence[float] | None = None
 
@@ -46,6 +47,8 @@ class NetworkRecord(TrainingRecord):
     # Recorded measures by name, (n_records, n_arrays) or (n_records,), and the arrays.
     history: Mapping[str, np.ndarray]
     names: Sequence[str]
+    recurrent_names: Sequence[str] = ()  # of recurrent layers, where there are
+    reads_backwards: Sequence[bool] = ()  # which of them begin at the last step
     weights: Mapping[str, np.ndarray]  # those arrays by name
     frozen: Collection[str] = ()  # names of those that did not learn
     prediction_spread: float | None = None

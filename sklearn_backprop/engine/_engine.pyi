@@ -38,12 +38,15 @@ def array_measures() -> list[str]:
     """Names of what a record holds for each of the C recorded arrays, in order.
 
     A row of `Epoch.records` holds C numbers for each of these names, then one for each
-    of `step_measures`. Norms are taken before clipping and include the penalty.
-    "gradient_norm" and "global_norm" are root mean squares over the record's steps,
-    "gradient_norm_max" is the largest, "update_ratio" the mean of |update| / |W|. A
-    unit is silent in a row when |f'(z)| < 1e-3, and counts as dead when silent in every
-    row of the record; a bounded unit (tanh, logistic) is saturated in a row when
-    |f'(z)| < 0.01 max |f'|. These fractions are of the activation that follows the
+    of `step_measures`, then for every recurrent layer in the order of their numbers,
+    and each step of sequences, the norm of dJ/d(state) over the rows (NaN where no row
+    has that step, and below the lowest layer that learns). Norms are taken before
+    clipping, those of arrays include the penalty. "gradient_norm", "global_norm" and
+    norms of states are root mean squares over the record's steps, "gradient_norm_max"
+    is the largest, "update_ratio" the mean of |update| / |W|. A unit is silent in a row
+    when |f'(z)| < 1e-3, and counts as dead when silent in every row of the record; a
+    bounded unit (tanh, logistic) is saturated in a row when |f'(z)| < 0.01 max |f'|.
+    These fractions are of the activation that follows the
     array, and NaN where none does (the output layer).
     """
 

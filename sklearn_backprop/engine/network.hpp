@@ -86,6 +86,12 @@ class Network {
   // Of each layer, by its number: the column of the records that it belongs to.
   const std::vector<Index>& columns_of_layers() const { return builder_.columns(); }
 
+  // The same among recurrent layers, and how many of them there are, with so many
+  // steps.
+  const std::vector<Index>& recurrences() const { return builder_.recurrences(); }
+  Index n_recurrent() const { return builder_.n_recurrent(); }
+  Index n_steps() const { return chain_.rows_per_row(); }
+
   // Rows that pass at once: few enough for the workspace to stay in the cache.
   Index rows_at_once() const {
     constexpr Index elements = Index(1) << 17;

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "layers/layer.hpp"
@@ -71,6 +73,64 @@ class UnitProbe final : public Probe<T> {
  private:
   const std::vector<Index>* columns_;
   std::vector<UnitCounts> counts_;
+};
+
+// Sums the squares of dJ/d(state) over rows, for each recurrent layer and step; NaN
+// where no row had one, or where it was not asked for.
+template <typename T>
+class TimeProbe final : public Probe<T> {
+ public:
+  // recurrences: of each layer by its number, its place among recurrent ones
+  TimeProbe(const std::vector<Index>& recurrences, Index n_recurrent, Index n_steps)
+      : recurrences_(&recurrences),
+        n_steps_(n_steps),
+        squares_(static_cast<std::size_t>(n_recurrent * n_steps)) {
+    clear();
+  }
+
+  void at_step(Pass<T>&, const Layer<T>& layer, Index step, Matrix<T> delta) override {
+    const Index place = (*recurrences_)[static_cast<std::size_t>(layer.number)];
+    double& sum = squares_[static_cast<std::size_t>(place * n_steps_ + step)];
+    if (std::isnan(sum)) sum = 0;
+    for (Index i = 0; i < delta.rows; ++i) {
+      sum += sum_of_squares<T>(delta.row(i), delta.cols);
+    }
+  }
+
+  // (n_recurrent, n_steps)
+  const std::vector<double>& squares() const { return squares_; }
+  void clear() {
+    std::fill(squares_.begin(), squares_.end(),
+              std::numeric_limits<double>::quiet_NaN());
+  }
+
+ private:
+  const std::vector<Index>* recurrences_;
+  Index n_steps_;
+  std::vector<double> squares_;
+};
+
+// What training records of one member's rows.
+template <typename T>
+struct RecordProbe final : public Probe<T> {
+  RecordProbe(UnitProbe<T> of_units, TimeProbe<T> of_time)
+      : units(std::move(of_units)), time(std::move(of_time)) {}
+
+  void after_forward(Pass<T>& pass, const Layer<T>& layer, const Rows<T>& x,
+                     Matrix<T> y) override {
+    units.after_forward(pass, layer, x, y);
+  }
+  void at_step(Pass<T>& pass, const Layer<T>& layer, Index step,
+               Matrix<T> delta) override {
+    time.at_step(pass, layer, step, delta);
+  }
+  void clear() {
+    units.clear();
+    time.clear();
+  }
+
+  UnitProbe<T> units;
+  TimeProbe<T> time;
 };
 
 // Finds the first layer whose output is not finite.

@@ -25,7 +25,8 @@ inline RecordMode record_mode_of(const std::string& name) {
 }
 
 // What a record measures, in the order of its row: C numbers for each of the first
-// names, one for every recorded array, then one for each of the others.
+// names, one for every recorded array, then one for each of the others; last the norm
+// of dJ/d(state) for every recurrent layer and step.
 constexpr std::array array_measures = {"gradient_norm", "gradient_norm_max",
                                        "update_ratio", "dead_fraction",
                                        "saturated_fraction"};
@@ -35,11 +36,14 @@ template <typename T>
 class Recorder {
  public:
   Recorder(RecordMode mode, const Network<T>& network, int team_size)
-      : mode_(mode), n_columns_(static_cast<std::size_t>(network.n_columns())) {
+      : mode_(mode),
+        n_columns_(static_cast<std::size_t>(network.n_columns())),
+        n_times_(static_cast<std::size_t>(network.n_recurrent() * network.n_steps())) {
     if (mode_ == RecordMode::none) return;
-    for (int rank = 0; rank < team_size; ++rank) {
-      probes_.emplace_back(network.columns_of_layers(), network.n_columns());
-    }
+    const UnitProbe<T> units(network.columns_of_layers(), network.n_columns());
+    const TimeProbe<T> time(network.recurrences(), network.n_recurrent(),
+                            network.n_steps());
+    probes_.assign(static_cast<std::size_t>(team_size), RecordProbe<T>(units, time));
     clear();
   }
 
@@ -70,7 +74,7 @@ class Recorder {
     return records_;
   }
   std::size_t width() const {
-    return array_measures.size() * n_columns_ + step_measures.size();
+    return array_measures.size() * n_columns_ + step_measures.size() + n_times_;
   }
 
  private:
@@ -83,6 +87,9 @@ class Recorder {
     put([&](std::size_t c) { return saturated_fraction(c); });
     records_.push_back(double(n_clipped_) * share);
     records_.push_back(std::sqrt(global_squares_ * share));
+    for (std::size_t t = 0; t < n_times_; ++t) {
+      records_.push_back(std::sqrt(squares_in_time(t) * share));
+    }
     clear();
   }
 
@@ -93,8 +100,8 @@ class Recorder {
 
   double dead_fraction(std::size_t c) const {
     std::vector<unsigned char> is_alive;
-    for (const UnitProbe<T>& probe : probes_) {
-      const auto& alive_here = probe.counts()[c].is_alive;
+    for (const RecordProbe<T>& probe : probes_) {
+      const auto& alive_here = probe.units.counts()[c].is_alive;
       is_alive.resize(std::max(is_alive.size(), alive_here.size()));
       for (std::size_t j = 0; j < alive_here.size(); ++j) {
         is_alive[j] = static_cast<unsigned char>(is_alive[j] | alive_here[j]);
@@ -106,11 +113,20 @@ class Recorder {
 
   double saturated_fraction(std::size_t c) const {
     double n_saturated = 0, n_seen = 0;
-    for (const UnitProbe<T>& probe : probes_) {
-      n_saturated += probe.counts()[c].n_saturated;
-      n_seen += probe.counts()[c].n_seen;
+    for (const RecordProbe<T>& probe : probes_) {
+      n_saturated += probe.units.counts()[c].n_saturated;
+      n_seen += probe.units.counts()[c].n_seen;
     }
     return share_of(n_saturated, n_seen);
+  }
+
+  double squares_in_time(std::size_t t) const {
+    double sum = std::numeric_limits<double>::quiet_NaN();
+    for (const RecordProbe<T>& probe : probes_) {
+      const double own = probe.time.squares()[t];
+      if (!std::isnan(own)) sum = std::isnan(sum) ? own : sum + own;
+    }
+    return sum;
   }
 
   // NaN where there is nothing to count: no activation follows that array.
@@ -124,12 +140,12 @@ class Recorder {
     ratio_.assign(n_columns_, 0);
     global_squares_ = 0;
     n_clipped_ = n_steps_ = 0;
-    for (UnitProbe<T>& probe : probes_) probe.clear();
+    for (RecordProbe<T>& probe : probes_) probe.clear();
   }
 
   RecordMode mode_;
-  std::size_t n_columns_;
-  std::vector<UnitProbe<T>> probes_;  // one for each member of the team
+  std::size_t n_columns_, n_times_;
+  std::vector<RecordProbe<T>> probes_;  // one for each member of the team
   std::vector<double> squares_, most_squares_, ratio_;
   double global_squares_ = 0;
   Index n_clipped_ = 0, n_steps_ = 0;

@@ -151,7 +151,8 @@ def _refuse_recurrent_layers(passed) -> None:
     if any(layer.z is None for layer in passed.layers):
         raise ValueError(
             "BackpropagationDisplay draws units of perceptrons, not of recurrent "
-            "layers, which have a state in every step. backpropagate has their numbers."
+            "layers, which have a state in every step. Use GradientFlowDisplay with "
+            "quantity='time_gradient_norm'."
         )
 
 

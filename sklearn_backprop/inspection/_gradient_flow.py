@@ -18,6 +18,7 @@ from ._pipeline import fitted_last_step, record_of
 __all__ = ["GradientFlowDisplay"]
 
 
+IN_TIME = "time_gradient_norm"
 # Records per layer: what the axis says, and whether they span decades.
 LAYER_RECORDS = {
     "gradient_norm": ("norm of gradient", True),
@@ -25,6 +26,7 @@ LAYER_RECORDS = {
     "update_ratio": ("norm of update / norm of weights", True),
     "dead_fraction": ("share of dead units", False),
     "saturated_fraction": ("share of saturated activations", False),
+    IN_TIME: ("norm of dJ/dh", True),
 }
 MOST_LEGEND_ENTRIES = 6  # more layers are told apart by a colour bar
 LAYER_AXIS = "layer, from input to output"
@@ -35,21 +37,25 @@ class GradientFlowDisplay:
 
     Built by :meth:`from_estimator` from the ``gradient_history_`` of a network: one
     line per recorded array over the epochs, or a heat map of arrays by epochs. As a
-    rule these are the weights of each layer. Zeros and infinities, which a logarithmic
-    scale has no place for, are drawn a decade below and above all other values and
-    marked as what they are; NaN leaves a gap.
+    rule these are the weights of each layer. Of a recurrent network also the norm of
+    dJ/dh against the time step, in one record: the farther from the end of sequences,
+    the smaller where the gradient vanishes, the larger where it explodes. Zeros and
+    infinities, which a logarithmic scale has no place for, are drawn a decade below and
+    above all other values and marked as what they are; NaN leaves a gap.
 
     Parameters
     ----------
     values : array-like of shape (n_records, n_arrays)
-        The records, one column per recorded array from input to output.
+        The records, one column per recorded array from input to output; for
+        "time_gradient_norm" (n_steps, n_recurrent), a column per recurrent layer.
     quantity : str, default="gradient_norm"
         What they are: "gradient_norm", "gradient_norm_max", "update_ratio",
-        "dead_fraction" or "saturated_fraction".
+        "dead_fraction", "saturated_fraction" or "time_gradient_norm".
     array_names : sequence of str or None, default=None
         Names of the columns; None calls them layers and numbers them.
     record_name : str, default="epoch"
-        What a record covers: "epoch", "mini-batch" or "iteration" (of L-BFGS).
+        What a row of `values` is: "epoch", "mini-batch", "iteration" (of L-BFGS), or
+        "time step".
     estimator_name : str or None, default=None
         Title of the picture.
 
@@ -74,6 +80,9 @@ class GradientFlowDisplay:
     ----------
     Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep
     feedforward neural networks. AISTATS.
+
+    Bengio, Y., Simard, P. and Frasconi, P. (1994). Learning long-term dependencies with
+    gradient descent is difficult. IEEE Transactions on Neural Networks, 5(2).
 
     Examples
     --------
@@ -115,6 +124,7 @@ class GradientFlowDisplay:
         *,
         quantity="gradient_norm",
         kind="lines",
+        record=-1,
         name=None,
         ax=None,
         **kwargs,
@@ -123,15 +133,18 @@ class GradientFlowDisplay:
 
         Parameters
         ----------
-        estimator : BackpropMLPClassifier, BackpropMLPRegressor or Pipeline
-            Fitted network, or a pipeline that ends in one. Also one whose training
-            diverged: its history reaches to the end.
+        estimator : network or Pipeline
+            Fitted network (BackpropMLP..., BackpropRNN...), or a pipeline that ends in
+            one. Also one whose training diverged: its history reaches to the end.
         quantity : str, default="gradient_norm"
             "gradient_norm" (L2 norm, before clipping), "gradient_norm_max" (largest
-            mini-batch of the record), "update_ratio", "dead_fraction" or
-            "saturated_fraction".
+            mini-batch of the record), "update_ratio", "dead_fraction",
+            "saturated_fraction", or "time_gradient_norm" (of dJ/dh in each step;
+            recurrent networks alone have it).
         kind : {"lines", "heatmap"}, default="lines"
             A line per layer, or layers by epochs in colour.
+        record : int, default=-1
+            Which record of "time_gradient_norm" is drawn; 0 is the first epoch's.
         name : str or None, default=None
             Title; None takes the name of the class.
         ax : matplotlib Axes, default=None
@@ -153,12 +166,14 @@ class GradientFlowDisplay:
         """
         estimator = fitted_last_step(estimator)
         _require_layer_record(quantity)
-        record = _record_with_history(estimator)
+        training = _record_with_history(estimator)
+        read = _in_time if quantity == IN_TIME else _by_record
+        values, names, row_name = read(training, quantity, record)
         display = cls(
-            values=np.asarray(record.history[quantity]),
+            values=values,
             quantity=quantity,
-            array_names=record.names,
-            record_name=record.record_name,
+            array_names=names,
+            record_name=row_name,
             estimator_name=name_of(estimator, name),
         )
         return display.plot(ax=ax, kind=kind, **kwargs)
@@ -347,8 +362,8 @@ def _record_with_history(estimator) -> NetworkRecord:
     record = record_of(estimator)
     if not isinstance(record, NetworkRecord):
         raise ValueError(
-            f"{type(estimator).__name__} keeps no gradient_history_: only "
-            "BackpropMLPClassifier and BackpropMLPRegressor have layers to look into."
+            f"{type(estimator).__name__} keeps no gradient_history_: only networks, "
+            "BackpropMLP... and BackpropRNN..., have layers to look into."
         )
     if not record.history:
         raise ValueError(
@@ -357,6 +372,27 @@ def _record_with_history(estimator) -> NetworkRecord:
             "or 'batch'."
         )
     return record
+
+
+def _by_record(training: NetworkRecord, quantity, record):
+    """Values (n_records, n_arrays), names of the columns, and what a row is."""
+    values = np.asarray(training.history[quantity])
+    return values, training.names, training.record_name
+
+
+def _in_time(training: NetworkRecord, quantity, record):
+    """Values (n_steps, n_recurrent) of one record, names, and what a row is."""
+    if not training.recurrent_names:
+        raise ValueError(
+            f"quantity={quantity!r} is recorded for recurrent layers, and this network "
+            "has none. BackpropRNNClassifier and BackpropRNNRegressor have."
+        )
+    values = np.asarray(training.history[quantity])
+    if not -len(values) <= record < len(values):
+        raise ValueError(
+            f"record={record} is not among the {len(values)} records of this training."
+        )
+    return values[record].T, training.recurrent_names, "time step"
 
 
 def _layer_name(layer, n_layers) -> str:

@@ -229,7 +229,9 @@ class NetworkEpochs(EpochLoop):
             epoch["loss"],
             score=self.state.validation_scores[-1] if self.validation else None,
             gradient_norm=_root_mean_square(
-                cut_by_name(epoch["records"])["global_norm"]
+                cut_by_name(epoch["records"], self.state.network.architecture.times)[
+                    "global_norm"
+                ]
             ),
             left=self._share_left(),
         )

@@ -44,9 +44,12 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
         What the gradients did, one row per record and one column per recorded array,
         the weight matrices, also of an embedding: "gradient_norm", "gradient_norm_max"
         (before clipping), "update_ratio", "dead_fraction", "saturated_fraction"; one
-        value per record: "clipped_fraction", "global_norm". Of frozen arrays no
-        gradient is computed, so that its norm is NaN. "lbfgs" has a row per iteration,
-        with the gradient at its end; units are not counted there (NaN).
+        value per record: "clipped_fraction", "global_norm". Recurrent networks have
+        "time_gradient_norm" (n_records, n_recurrent, n_steps) besides: the norm of
+        dJ/dh in each step, over the mini-batch, for every recurrent layer. Of frozen
+        arrays no gradient is computed, so that its norm is NaN. "lbfgs" has a row per
+        iteration, with the gradient at its end; units and states are not looked at
+        there (NaN).
     gradient_history_names_ : list of str
         Names of the recorded arrays, such as "hidden 1 weights": the columns of
         `gradient_history_`.
@@ -124,16 +127,22 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
             loss=np.asarray(self.loss_curve_, dtype=np.float64),
             n_iter=self.n_iter_,
             step_name="iteration" if params["solver"] == "lbfgs" else "epoch",
-            feature_scale=self.feature_scale_,
+            **self._sizes(),
             validation_loss=self.validation_loss_curve_,
             validation_scores=self.validation_scores_,
             history=self.gradient_history_,
             names=self.gradient_history_names_,
+            recurrent_names=network.architecture.recurrent_names,
+            reads_backwards=network.architecture.reads_backwards,
             weights=network.architecture.recorded(network.theta),
             frozen=network.architecture.frozen_names,
             prediction_spread=self.prediction_spread_,
             **of_targets,
         )
+
+    def _sizes(self) -> dict[str, Any]:
+        """What diagnosis compares of inputs, and its name."""
+        return {"feature_scale": self.feature_scale_}
 
     # --- the network, and coefs_ and intercepts_, which are views of its parameters
     def _network(self) -> Network:

@@ -146,6 +146,7 @@ class LbfgsRun:
                     changes=self._recorded(after - before),
                     weights=self._recorded(after),
                     global_norm=float(np.linalg.norm(gradient)),
+                    times=state.network.architecture.times,
                 )
             )
         if self.verbose:
@@ -193,11 +194,11 @@ class LbfgsRun:
         return DivergenceError(divergence_message(when, non_finite("loss"), what_to_do))
 
 
-def lbfgs_record(gradients, changes, weights, global_norm) -> np.ndarray:
+def lbfgs_record(gradients, changes, weights, global_norm, times=(0, 0)) -> np.ndarray:
     """Record an iteration as the engine records an epoch, from C arrays each.
 
     An iteration is one unclipped step, whose gradient is that at its end. What units
-    do is not known here.
+    and states do is not known here.
     """
     norms, moves, sizes = (
         np.array([np.linalg.norm(W) for W in matrices])
@@ -215,7 +216,8 @@ def lbfgs_record(gradients, changes, weights, global_norm) -> np.ndarray:
             "saturated_fraction": unknown,
             "clipped_fraction": 0.0,
             "global_norm": global_norm,
-        }
+        },
+        times,
     )
 
 

@@ -1,5 +1,6 @@
 """Records of training: rows of the engine's table, cut into arrays by name."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,36 @@ __all__ = ["cut_by_name", "join_measures"]
 
 _OF_ARRAYS: list[str] = _engine.array_measures()
 _OF_STEPS: list[str] = _engine.step_measures()
+_OF_TIMES = "time_gradient_norm"
 
 
-def cut_by_name(records: np.ndarray) -> dict[str, np.ndarray]:
-    """Give views of records (n, 5 C + 2): (n, C) or (n,) each."""
-    n_arrays = (records.shape[1] - len(_OF_STEPS)) // len(_OF_ARRAYS)
-    n_first = n_arrays * len(_OF_ARRAYS)
+def cut_by_name(
+    records: np.ndarray, times: tuple[int, int] = (0, 0)
+) -> dict[str, np.ndarray]:
+    """Give views of records (n, 5 C + 2 + R S): (n, C), (n,) or (n, R, S) each.
+
+    times: R and S, how many recurrent layers there are, and steps.
+    """
+    n_times = prod(times)
+    n_last = len(_OF_STEPS) + n_times
+    n_first = records.shape[1] - n_last
     of_arrays = np.split(records[:, :n_first], len(_OF_ARRAYS), axis=1)
-    return {
+    of_steps = records[:, n_first : n_first + len(_OF_STEPS)]
+    cut = {
         **dict(zip(_OF_ARRAYS, of_arrays, strict=True)),
-        **dict(zip(_OF_STEPS, records[:, n_first:].T, strict=True)),
+        **dict(zip(_OF_STEPS, of_steps.T, strict=True)),
     }
+    if n_times:
+        cut[_OF_TIMES] = records[:, -n_times:].reshape(len(records), *times)
+    return cut
 
 
-def join_measures(measures: dict[str, Any]) -> np.ndarray:
-    """Lay one record's measures, (C,) or a number, in order: a row (1, 5 C + 2)."""
-    return np.hstack([measures[name] for name in (*_OF_ARRAYS, *_OF_STEPS)])[None]
+def join_measures(
+    measures: dict[str, Any], times: tuple[int, int] = (0, 0)
+) -> np.ndarray:
+    """Lay one record's measures in order: a row (1, 5 C + 2 + R S).
+
+    They are (C,) or a number each; norms in time are not known.
+    """
+    row = [measures[name] for name in (*_OF_ARRAYS, *_OF_STEPS)]
+    return np.hstack([*row, np.full(prod(times), np.nan)])[None]

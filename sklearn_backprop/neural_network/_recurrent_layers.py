@@ -1,10 +1,12 @@
 """The hyper-parameters of recurrent layers, and the network that they make."""
 
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
 from ._architecture import Architecture
 from ._fitted_network import FittedNetwork
@@ -12,6 +14,7 @@ from ._initializers import INIT_ALIASES, INITIALIZERS
 from ._inputs import Inputs
 from ._recurrent_network import CELLS, POOLINGS, build_recurrent_architecture
 from ._sequences import flattened, refuse_misplaced_nan, steps_in
+from ._state import TrainingState
 
 __all__ = ["RecurrentLayers"]
 
@@ -61,6 +64,9 @@ class RecurrentLayers(BaseEstimator):
     ----------
     recurrent_coefs_ : list of ndarray of shape (n_units, n_gates * n_units)
         Weights of states, gate beside gate: views, as `coefs_` are.
+    recurrent_names_ : list of str
+        Names of the recurrent layers, of each direction: the second axis of
+        ``gradient_history_["time_gradient_norm"]``.
     n_channels_ : int
         Channels of each step.
     n_steps_ : int
@@ -116,8 +122,15 @@ class RecurrentLayers(BaseEstimator):
         "residual": [StrOptions({"add"}), None],
         "dropout": [Interval(Real, 0, 1, closed="left")],
     }
+    _training: TrainingState
     _views = {**FittedNetwork._views, "recurrent_coefs_": "U"}
     _accepts_sparse = False
+
+    @property
+    def recurrent_names_(self) -> list[str]:
+        """Names of the recurrent layers: see the class."""
+        check_is_fitted(self, "_training")
+        return self._training.network.architecture.recurrent_names
 
     def _as_table(self, X, *, resets: bool):
         """X (n, steps * channels) of sequences; `resets` how many channels there are.
@@ -168,6 +181,11 @@ class RecurrentLayers(BaseEstimator):
             residual=self.residual,
             dropout=float(self.dropout),
         )
+
+    def _sizes(self) -> dict[str, Any]:
+        """What diagnosis compares of inputs: the sizes of channels."""
+        of_steps = self.feature_scale_.reshape(self.n_steps_, self.n_channels_)
+        return {"feature_scale": of_steps.max(axis=0), "feature_name": "channel"}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -50,4 +50,6 @@ class TrainingState:
     def history(self) -> dict[str, np.ndarray]:
         """Give the records of all epochs, by name."""
         self.join_records()
-        return cut_by_name(self.records[0]) if self.records else {}
+        if not self.records:
+            return {}
+        return cut_by_name(self.records[0], self.network.architecture.times)

@@ -18,6 +18,8 @@ from sequence_layers import (
     unpack,
 )
 
+from sklearn_backprop.neural_network._records import cut_by_name
+
 pytestmark = pytest.mark.once
 
 LOSSES = {
@@ -129,6 +131,57 @@ def test_wide_layers_are_the_references(cell):
         unpack(reference, theta), rows, Y, np.ones(N_ROWS)
     )
     np.testing.assert_allclose(gradient, pack(named), rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("cell", CELLS)
+def test_norms_in_time_are_the_references(cell, shape):
+    """Of one step; two threads see the same."""
+    reference, network, theta = make_case(cell, shape)
+    rows, Y = make_sequences(), make_targets("squared_error")
+    X = rows.reshape(N_ROWS, -1)
+    *_, expected = reference.value_and_gradient(
+        unpack(reference, theta), rows, Y, np.ones(N_ROWS)
+    )
+    epoch = network.trainer("sgd").train_epoch(
+        theta, theta[:0], X, Y, batch_size=N_ROWS, learning_rate=0.1, record="epoch"
+    )
+    records = cut_by_name(epoch["records"], expected.shape)
+    measured = records["time_gradient_norm"][0]
+    has_step = ~np.isnan(rows).all(axis=(0, 2))
+    assert np.isnan(measured[:, ~has_step]).all()
+    np.testing.assert_allclose(
+        measured[:, has_step], expected[:, has_step], rtol=1e-11, atol=1e-14
+    )
+
+
+def test_norms_in_time_sum_over_steps_and_threads():
+    reference = SequenceNetwork(
+        recurrent_layers("tanh", (60, 60)), 2, "last", squared_error
+    )
+    specification, n_theta = as_engine_reads(reference)
+    network = make_engine(specification, "squared_error", "identity")
+    theta = np.random.default_rng(1).normal(scale=0.2, size=n_theta)
+    X = make_sequences(n_rows=200).reshape(200, -1)
+    Y = make_targets("squared_error", 200)
+    options = {"batch_size": 100, "learning_rate": 1e-3}
+    norms = {
+        (record, n): cut_by_name(
+            network.trainer("sgd").train_epoch(
+                theta.copy(), theta[:0], X, Y, record=record, n_threads=n, **options
+            )["records"],
+            (2, N_STEPS),
+        )["time_gradient_norm"]
+        for record in ("epoch", "batch")
+        for n in (1, 2)
+    }
+    for n in (1, 2):
+        np.testing.assert_allclose(norms["epoch", n], norms["epoch", 1], rtol=1e-9)
+        squares = norms["batch", n] ** 2
+        np.testing.assert_allclose(
+            norms["epoch", n][0] ** 2, squares.mean(axis=0), rtol=1e-12
+        )
+        assert squares.shape == (2, 2, N_STEPS)
 
 
 def train(network, theta, X, Y, n_threads=1, n_epochs=2):

@@ -75,6 +75,8 @@ class Builder {
     made->number = static_cast<Index>(number);
     made->copy = copy_;
     columns_[number] = last_column_;
+    recurrences_.resize(columns_.size(), -1);
+    if (made->is_recurrent()) recurrences_[number] = n_recurrent_++;
     return made;
   }
   // The same layers n times: their arrays lie one copy's after the other's, constants
@@ -104,6 +106,9 @@ class Builder {
   Index n_constants() const { return n_constants_; }
   // Of each layer, by its number: the column of the last recorded array up to it.
   const std::vector<Index>& columns() const { return columns_; }
+  // Of each layer, by its number: its place among the recurrent ones, or -1.
+  const std::vector<Index>& recurrences() const { return recurrences_; }
+  Index n_recurrent() const { return n_recurrent_; }
   void check_that_all_is_taken() const {
     const auto left = std::find(is_taken_.begin(), is_taken_.end(), false);
     if (left == is_taken_.end()) return;
@@ -142,8 +147,8 @@ class Builder {
 
   const ParameterTable* table_;
   std::vector<bool> is_taken_;
-  std::vector<Index> columns_;
-  Index n_numbered_ = 0;
+  std::vector<Index> columns_, recurrences_;
+  Index n_numbered_ = 0, n_recurrent_ = 0;
   Index copy_ = 0, n_copies_ = 1;
   Index last_column_ = -1;
   Index n_trained_ = 0;  // arrays so far

@@ -81,6 +81,8 @@ class Layer {
   virtual bool reads_sparse() const { return false; }
   // Its training pass couples the rows of a mini-batch.
   virtual bool couples_rows() const { return false; }
+  // It passes a state from step to step.
+  virtual bool is_recurrent() const { return false; }
   // How many rows a row is inside.
   virtual Index rows_per_row() const { return 1; }
   virtual const Units<T>* units() const { return nullptr; }

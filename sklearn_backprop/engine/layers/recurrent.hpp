@@ -81,6 +81,7 @@ class RecurrentOf final : public Layer<T> {
 
   Index n_inputs() const override { return n_in_; }
   Index n_outputs() const override { return width_; }
+  bool is_recurrent() const override { return true; }
   void reserve(Layout& layout) override {
     z_ = layout.reserve(Cell::n_columns * width_);
     before_ = layout.reserve(width_);
