@@ -6,8 +6,8 @@ package, scikit-learn and, where they are installed, PyTorch and JAX, ``threads`
 compares one thread with several, ``search`` the ways to search a grid, ``frozen``
 networks some of whose layers are frozen, ``fixed`` tells what calls cost besides the
 arithmetic, ``tables`` compares a step of an ensemble with its matrix products and
-PyTorch, and ``sequences`` recurrent networks with PyTorch's. How to read what they
-print is told in ``benchmarks/README.md``.
+PyTorch, ``sequences`` recurrent networks with PyTorch's, and ``roads`` the normal
+equation with descent. How to read what they print is told in ``benchmarks/README.md``.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from linear import LINEAR_SHAPES, run_linear
 from members import run_tables
 from network import JOBS, run_network
 from recurrent import run_recurrent
+from roads import ROADS_SHAPES, run_roads
 from search import run_search
 from threads import SUBJECTS, run_threads
 
@@ -99,6 +100,19 @@ def parse_arguments() -> argparse.Namespace:
     search.set_defaults(run=run_search)
     frozen = subjects.add_parser("frozen", parents=[common], help=run_frozen.__doc__)
     frozen.set_defaults(run=run_frozen)
+    roads = subjects.add_parser("roads", parents=[common], help=run_roads.__doc__)
+    roads.add_argument(
+        "--shapes",
+        nargs="+",
+        choices=ROADS_SHAPES,
+        default=list(ROADS_SHAPES),
+        metavar="ROWSxCOLUMNS",
+        help=f"some of {', '.join(ROADS_SHAPES)} (default: all)",
+    )
+    roads.add_argument(
+        "--rho", type=float, nargs="+", default=[0.0, 0.9], help="default: 0 and 0.9"
+    )
+    roads.set_defaults(run=run_roads)
     fixed = subjects.add_parser("fixed", parents=[common], help=run_fixed.__doc__)
     fixed.set_defaults(run=run_fixed)
     sequences = subjects.add_parser(
