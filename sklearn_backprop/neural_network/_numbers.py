@@ -51,7 +51,7 @@ class NumberCoder(Coder):
         """R², the mean over outputs."""
 
         def score(outputs):
-            return RSquared.of(y, outputs, sample_weight).value
+            return RSquared.of(y, self.decode(outputs), sample_weight).value
 
         return score
 
