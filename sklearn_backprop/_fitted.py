@@ -14,6 +14,7 @@ from .linear_model import GDLinearRegression
 from .neural_network._estimator import NetworkEstimator, ValidationData
 from .neural_network._network import Network
 from .neural_network._sequences import Unpacking
+from .neural_network._table_network import TableNetwork
 
 __all__ = [
     "fitted_network",
@@ -21,6 +22,7 @@ __all__ = [
     "is_network",
     "linear_rows_of",
     "plain_engine",
+    "refuse_raw_tables",
     "rows_in",
     "rows_of",
     "sequences_of",
@@ -35,6 +37,16 @@ def is_network(estimator) -> bool:
 def is_linear(estimator) -> bool:
     """Tell whether it is GDLinearRegression."""
     return isinstance(estimator, GDLinearRegression)
+
+
+def refuse_raw_tables(estimator, function: str) -> None:
+    """Refuse an estimator that encodes its table, for what works on numbers alone."""
+    if isinstance(estimator, TableNetwork):
+        raise ValueError(
+            f"{function} works on columns of numbers, but {type(estimator).__name__} "
+            "takes raw tables, which it encodes. Fit a perceptron, such as "
+            "BackpropMLPRegressor, to columns that are numbers."
+        )
 
 
 def fitted_network(estimator) -> Network:

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
+from .._fitted import refuse_raw_tables
 from ..inspection._pipeline import last_step
 from ._estimators import ESTIMATORS, Fitted
 from ._graph import FIRST_OPSET, ModelGraph
@@ -57,7 +58,8 @@ def to_onnx(estimator, *, dtype=None, zipmap=False, target_opset=None, name=None
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If it holds what ONNX cannot: labels that are neither numbers nor strings.
+        If it holds what ONNX cannot, labels that are neither numbers nor strings, or
+        takes raw tables.
 
     See Also
     --------
@@ -87,6 +89,7 @@ def to_onnx(estimator, *, dtype=None, zipmap=False, target_opset=None, name=None
     ['label', 'probabilities']
     """
     check_is_fitted(estimator)
+    refuse_raw_tables(last_step(estimator), "to_onnx")
     dtype = _dtype_of(estimator) if dtype is None else _floating(dtype)
     opset = _OPSET if target_opset is None else _new_enough(target_opset)
     name = name or type(estimator).__name__

@@ -7,6 +7,7 @@ from .._fitted import (
     fitted_network,
     is_linear,
     is_network,
+    refuse_raw_tables,
     rows_in,
 )
 from .._threads import single_threaded_blas
@@ -154,6 +155,7 @@ def input_gradients(estimator, X) -> np.ndarray:
 
 def _network_gradients(estimator, X) -> np.ndarray:
     """Derivatives (n, n_outputs, p) of a network's predictions."""
+    refuse_raw_tables(estimator, "input_gradients")
     network = fitted_network(estimator)
     X = rows_in(estimator, X)
     with single_threaded_blas:

@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._fitted import fitted_network, plain_engine, rows_of, sequences_of
+from .._fitted import (
+    fitted_network,
+    plain_engine,
+    refuse_raw_tables,
+    rows_of,
+    sequences_of,
+)
 from .._threads import allowed_threads, single_threaded_blas
 from ._backpropagation import Backpropagation, shares_of
 from ._gradient_check import Objective
@@ -17,6 +23,7 @@ __all__ = ["pass_through_network"]
 
 def pass_through_network(estimator, X, y, sample_weight) -> Backpropagation:
     """Go through a fitted perceptron once."""
+    refuse_raw_tables(estimator, "backpropagate")
     network = fitted_network(estimator)
     _refuse_networks_side_by_side(network)
     rows = rows_of(estimator, X, y, sample_weight)

@@ -13,7 +13,8 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_backprop.inspection import diagnose
+from sklearn_backprop.exchange import to_onnx
+from sklearn_backprop.inspection import backpropagate, diagnose, input_gradients
 from sklearn_backprop.neural_network import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
@@ -366,6 +367,18 @@ def test_what_is_wrong_is_said():
         TabularMLPRegressor(**QUICK).fit(X, Y[:-1])
     with pytest.raises(ValueError, match="'max_iter' parameter"):
         TabularMLPRegressor(max_iter="many").fit(X, Y)
+
+
+def test_what_works_on_numbers_alone_is_refused():
+    numbers = X[["size"]]
+    model = TabularMLPRegressor(**QUICK).fit(numbers, Y)
+    for refuses in (
+        lambda: backpropagate(model, numbers, Y),
+        lambda: input_gradients(model, numbers),
+        lambda: to_onnx(model),
+    ):
+        with pytest.raises(ValueError, match="TabularMLPRegressor takes raw tables"):
+            refuses()
 
 
 def test_numbers_that_are_declared_categories():
