@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from ._architecture import Architecture
 from ._fitted_network import FittedNetwork
@@ -126,11 +125,9 @@ class RecurrentLayers(BaseEstimator):
     _views = {**FittedNetwork._views, "recurrent_coefs_": "U"}
     _accepts_sparse = False
 
-    @property
-    def recurrent_names_(self) -> list[str]:
-        """Names of the recurrent layers: see the class."""
-        check_is_fitted(self, "_training")
-        return self._training.network.architecture.recurrent_names
+    def _publish_network(self) -> None:
+        super()._publish_network()
+        self.recurrent_names_ = self._training.network.architecture.recurrent_names
 
     def _as_table(self, X, *, resets: bool):
         """X (n, steps * channels) of sequences; `resets` how many channels there are.
