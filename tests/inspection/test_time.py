@@ -1,7 +1,5 @@
 """Gradients through time: what is found, drawn and shown of recurrent networks."""
 
-import contextlib
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -13,7 +11,6 @@ from sklearn_backprop import (
     BackpropRNNRegressor,
 )
 from sklearn_backprop._diagnosis import NetworkRecord, diagnose_record
-from sklearn_backprop.exceptions import DivergenceError
 from sklearn_backprop.inspection import (
     BackpropagationDisplay,
     GradientFlowDisplay,
@@ -141,45 +138,6 @@ def test_sizes_are_those_of_channels():
     model = BackpropRNNRegressor((3,), max_iter=2, random_state=0).fit(X, X[:, -1, 1])
     (found,) = (f for f in diagnose(model) if f.kind == "feature_scales")
     assert "channel 1 has a size of" in found.evidence
-
-
-# ---- Trainings -----------------------------------------------------------------------
-def first_of_sixty():
-    """Series of which the first number counts."""
-    X = np.random.default_rng(0).normal(size=(600, 60, 1))
-    return X, X[:, 0, 0]
-
-
-def train(**settings):
-    common = {"learning_rate_init": 0.01, "batch_size": 50, "max_iter": 6}
-    model = BackpropRNNRegressor((24,), random_state=0, **{**common, **settings})
-    with contextlib.suppress(DivergenceError):
-        model.fit(*first_of_sixty())
-    return model
-
-
-@pytest.mark.once
-@pytest.mark.parametrize(
-    ("settings", "ailment", "cure"),
-    [
-        ({"cell": "tanh"}, "vanishing_gradients", {"cell": "lstm"}),
-        ({"init_scale": 0.5}, "vanishing_gradients", {"init_scale": 1.0}),
-        (
-            {"cell": "tanh", "init_scale": 2.0},
-            "exploding_gradients",
-            {"cell": "lstm", "init_scale": 1.0},
-        ),
-    ],
-)
-def test_ailments_through_time_are_found_and_cured(settings, ailment, cure):
-    ill, cured = train(**settings), train(**{**settings, **cure})
-    (found,) = (f for f in diagnose(ill) if f.kind == ailment)
-    assert found.steps == (1, 60)
-    for name in cure:
-        assert f"{name}=" in found.remedy
-    assert ailment not in {f.kind for f in diagnose(cured)}
-    assert ill.score(*first_of_sixty()) < 0.15
-    assert cured.score(*first_of_sixty()) > 0.4
 
 
 # ---- Pictures ------------------------------------------------------------------------
