@@ -16,7 +16,13 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md"]
+PAGES = [
+    "README.md",
+    "README.zh-CN.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/design.md",
+]
 SITE_PAGES = sorted(
     str(path.relative_to(ROOT))
     for room in ("guide", "how_to")
@@ -48,7 +54,7 @@ def python_blocks(page: str) -> list[str]:
     return blocks(page, "python")
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"])
 def test_code_of_a_page_runs_from_top_to_bottom(page, tmp_path):
     script = tmp_path / "page.py"
     script.write_text("\n".join(python_blocks(page)), encoding="utf-8")
