@@ -1,5 +1,6 @@
 """Checks of parameters, at the cost of a look where these values have passed before."""
 
+from collections.abc import Callable
 from functools import cache, lru_cache
 from numbers import Integral, Real
 from operator import attrgetter
@@ -13,6 +14,7 @@ __all__ = ["CheckedParameters"]
 
 _LARGEST_INTEGER = int(np.iinfo(np.int64).max)
 _LARGEST_FLOAT = int(np.finfo(np.float64).max)
+_PLAIN = frozenset({bool, int, float, str, type(None)})
 
 
 class CheckedParameters(BaseEstimator):
@@ -39,10 +41,9 @@ class CheckedParameters(BaseEstimator):
     def _validate_params(self) -> None:
         """Raise a ValueError for the first parameter that breaks its constraints."""
         values = self._read_parameters()(self)
-        try:
-            _check_once(type(self), *values)  # type: ignore[arg-type]
-        except TypeError:  # something that cannot be hashed, or is of a wrong type
-            _check(type(self), *values)
+        is_plain = all(map(_is_plain, values))
+        check: Callable[..., None] = _check_once if is_plain else _check
+        check(type(self), *values)
 
 
 def _check(cls: type[CheckedParameters], *values) -> None:
@@ -52,6 +53,13 @@ def _check(cls: type[CheckedParameters], *values) -> None:
     validate_parameter_constraints(constraints, params, cls.__name__)
     for name, value in params.items():
         _refuse_huge_number(name, value, constraints.get(name, ()))
+
+
+def _is_plain(value) -> bool:
+    """Tell whether a value may be remembered: it holds neither a model nor a table."""
+    if type(value) is tuple:
+        return all(type(item) in _PLAIN for item in value)
+    return type(value) in _PLAIN
 
 
 # 1 is not True, nor 1.0.

@@ -67,6 +67,24 @@ def test_a_fitted_model_keeps_no_table(name):
         gc.enable()
 
 
+def test_a_model_given_as_a_parameter_is_not_kept():
+    X, y = draw((200, 4))
+    source = BackpropMLPRegressor((5,), max_iter=2).fit(X, y)
+    kept = weakref.ref(source)
+    BackpropMLPRegressor((5,), max_iter=2, pretrained=source).fit(X, y)
+    del source
+    gc.collect()
+    assert kept() is None
+
+
+def test_a_wrong_parameter_is_named_once():
+    X, y = draw((20, 4))
+    model = BackpropMLPRegressor(alpha=-1.0)
+    with pytest.raises(ValueError, match="'alpha'") as caught:
+        model.fit(X, y)
+    assert caught.value.__context__ is None
+
+
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
