@@ -53,6 +53,18 @@ def seconds_of(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def seconds_of_training(entrant) -> Callable[[], float]:
+    """Return what makes a contestant anew and times its training alone."""
+
+    def run() -> float:
+        entrant.prepare()
+        start = time.perf_counter()
+        entrant.train()
+        return time.perf_counter() - start
+
+    return run
+
+
 def best_of(call: Callable[[], object], budget: float) -> float:
     """Shortest time of a call that is repeated for about ``budget`` seconds."""
     seconds = [seconds_of(call)]

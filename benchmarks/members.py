@@ -1,12 +1,10 @@
 """Networks for tables: a step of members beside its matrix products and PyTorch."""
 
 import argparse
-import time
 import warnings
-from collections.abc import Callable
 
 import numpy as np
-from measuring import interleaved
+from measuring import interleaved, seconds_of_training
 from network import torch
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
@@ -219,19 +217,10 @@ def run_tables(options: argparse.Namespace) -> None:
     if torch is not None:
         torch.set_num_threads(options.jobs)
 
-    def round_of(entrant) -> Callable[[], float]:
-        def run():
-            entrant.prepare()
-            start = time.perf_counter()
-            entrant.train()
-            return time.perf_counter() - start
-
-        return run
-
     with threadpool_limits(options.jobs):
         entrants = contestants()
         measured = interleaved(
-            {name: round_of(entrant) for name, entrant in entrants.items()},
+            {name: seconds_of_training(entrant) for name, entrant in entrants.items()},
             options.repeat,
             options.budget,
             times_itself=True,

@@ -4,14 +4,12 @@ import argparse
 import importlib.util
 import os
 import statistics
-import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from measuring import Measured, best_of, interleaved
+from measuring import Measured, best_of, interleaved, seconds_of_training
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -303,17 +301,8 @@ def measure_job(
     """Seconds of all rounds and final loss of every contestant."""
     entrants = contestants(job, options.jobs)
 
-    def round_of(entrant) -> Callable[[], float]:
-        def run():
-            entrant.prepare()
-            start = time.perf_counter()
-            entrant.train()
-            return time.perf_counter() - start
-
-        return run
-
     seconds = interleaved(
-        {name: round_of(entrant) for name, entrant in entrants.items()},
+        {name: seconds_of_training(entrant) for name, entrant in entrants.items()},
         options.repeat,
         options.budget,
         times_itself=True,

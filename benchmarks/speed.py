@@ -13,6 +13,7 @@ equation with descent. How to read what they print is told in ``benchmarks/READM
 import argparse
 import os
 import platform
+from collections.abc import Iterable
 
 import numpy as np
 import scipy
@@ -27,9 +28,20 @@ from roads import ROADS_SHAPES, run_roads
 from search import run_search
 from threads import SUBJECTS, run_threads
 
+SUBCOMMANDS = {
+    "linear": run_linear,
+    "network": run_network,
+    "threads": run_threads,
+    "search": run_search,
+    "frozen": run_frozen,
+    "fixed": run_fixed,
+    "tables": run_tables,
+    "sequences": run_recurrent,
+    "roads": run_roads,
+}
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+
+def common_arguments() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="threads (default: all)"
@@ -46,86 +58,48 @@ def parse_arguments() -> argparse.Namespace:
     common.add_argument(
         "--no-memory", action="store_true", help="leave out the measuring of memory"
     )
+    return common
+
+
+def add_choice(parser, option: str, choices: Iterable[str], metavar: str) -> None:
+    """Let a user take some of the choices; all by default."""
+    names = list(choices)
+    parser.add_argument(
+        option,
+        nargs="+",
+        choices=names,
+        default=names,
+        metavar=metavar,
+        help=f"some of {', '.join(map(repr, names))} (default: all)",
+    )
+
+
+def add_numbers(parser, option: str, kind: type, default: list, text: str) -> None:
+    parser.add_argument(option, nargs="+", type=kind, default=default, help=text)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parents = [common_arguments()]
     subjects = parser.add_subparsers(required=True, metavar="SUBJECT")
-    linear = subjects.add_parser("linear", parents=[common], help=run_linear.__doc__)
-    linear.add_argument(
-        "--shapes",
-        nargs="+",
-        choices=LINEAR_SHAPES,
-        default=list(LINEAR_SHAPES),
-        metavar="ROWSxCOLUMNS",
-        help=f"some of {', '.join(LINEAR_SHAPES)} (default: all)",
-    )
-    linear.set_defaults(run=run_linear)
-    network = subjects.add_parser("network", parents=[common], help=run_network.__doc__)
-    network.add_argument(
-        "--networks",
-        nargs="+",
-        choices=JOBS,
-        default=list(JOBS),
-        metavar="NETWORK",
-        help=f"some of {', '.join(map(repr, JOBS))} (default: all)",
-    )
-    network.set_defaults(run=run_network)
-    threads = subjects.add_parser("threads", parents=[common], help=run_threads.__doc__)
-    threads.add_argument(
-        "--subjects",
-        nargs="+",
-        choices=SUBJECTS,
-        default=list(SUBJECTS),
-        metavar="SUBJECT",
-        help=f"some of {', '.join(map(repr, SUBJECTS))} (default: all)",
-    )
-    threads.add_argument(
-        "--teams",
-        nargs="+",
-        type=int,
-        default=[2, 4, 8, 16],
-        help="numbers of threads (default: 2 4 8 16, as far as --jobs allows)",
-    )
-    threads.add_argument(
-        "--dtypes",
-        nargs="+",
-        choices=["float32", "float64"],
-        default=["float32", "float64"],
-        help="precisions (default: both)",
-    )
-    threads.set_defaults(run=run_threads)
-    tables = subjects.add_parser("tables", parents=[common], help=run_tables.__doc__)
-    tables.set_defaults(run=run_tables)
-    search = subjects.add_parser("search", parents=[common], help=run_search.__doc__)
-    search.add_argument(
+    commands = {}
+    for name, run in SUBCOMMANDS.items():
+        commands[name] = subjects.add_parser(name, parents=parents, help=run.__doc__)
+        commands[name].set_defaults(run=run)
+    add_choice(commands["linear"], "--shapes", LINEAR_SHAPES, "ROWSxCOLUMNS")
+    add_choice(commands["network"], "--networks", JOBS, "NETWORK")
+    threads = commands["threads"]
+    add_choice(threads, "--subjects", SUBJECTS, "SUBJECT")
+    add_choice(threads, "--dtypes", ["float32", "float64"], "DTYPE")
+    text = "numbers of threads (default: 2 4 8 16, as far as --jobs allows)"
+    add_numbers(threads, "--teams", int, [2, 4, 8, 16], text)
+    add_choice(commands["roads"], "--shapes", ROADS_SHAPES, "ROWSxCOLUMNS")
+    add_numbers(commands["roads"], "--rho", float, [0.0, 0.9], "default: 0 and 0.9")
+    text = "numbers of threads (default: 1 2)"
+    add_numbers(commands["sequences"], "--threads", int, [1, 2], text)
+    commands["search"].add_argument(
         "--epochs", type=int, default=50, help="of every fit (default: 50)"
     )
-    search.set_defaults(run=run_search)
-    frozen = subjects.add_parser("frozen", parents=[common], help=run_frozen.__doc__)
-    frozen.set_defaults(run=run_frozen)
-    roads = subjects.add_parser("roads", parents=[common], help=run_roads.__doc__)
-    roads.add_argument(
-        "--shapes",
-        nargs="+",
-        choices=ROADS_SHAPES,
-        default=list(ROADS_SHAPES),
-        metavar="ROWSxCOLUMNS",
-        help=f"some of {', '.join(ROADS_SHAPES)} (default: all)",
-    )
-    roads.add_argument(
-        "--rho", type=float, nargs="+", default=[0.0, 0.9], help="default: 0 and 0.9"
-    )
-    roads.set_defaults(run=run_roads)
-    fixed = subjects.add_parser("fixed", parents=[common], help=run_fixed.__doc__)
-    fixed.set_defaults(run=run_fixed)
-    sequences = subjects.add_parser(
-        "sequences", parents=[common], help=run_recurrent.__doc__
-    )
-    sequences.add_argument(
-        "--threads",
-        nargs="+",
-        type=int,
-        default=[1, 2],
-        help="numbers of threads (default: 1 2)",
-    )
-    sequences.set_defaults(run=run_recurrent)
     return parser.parse_args()
 
 
