@@ -15,11 +15,20 @@ def as_numbers(y) -> np.ndarray:
     except (TypeError, ValueError):
         raise ValueError(
             f"y has the dtype {y.dtype} and holds what is no number, such as "
-            f"{y.ravel()[0]!r}. A regressor learns numbers; for labels use "
-            "BackpropMLPClassifier."
+            f"{_first_label(y)!r}. A regressor learns numbers; for labels use a "
+            "classifier."
         ) from None
     assert_all_finite(numbers, input_name="y")
     return numbers
+
+
+def _first_label(y):
+    """The first value of y that is no number."""
+    for value in y.ravel().tolist():
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            return value
 
 
 def finite_predictions(y, X):

@@ -137,12 +137,24 @@ class RecurrentLayers(BaseEstimator):
         X, n_channels = flattened(X)
         if resets or not hasattr(self, "n_channels_"):
             self.n_channels_ = self._channels(n_channels)
-        elif n_channels not in (None, self.n_channels_):
-            raise ValueError(
-                f"X has {n_channels} channels, but {type(self).__name__} was fitted "
-                f"with {self.n_channels_}. X is (n_samples, n_steps, n_channels)."
-            )
+        elif n_channels is not None:
+            self._refuse_other_steps(X.shape[1] // n_channels, n_channels)
         return X
+
+    def _refuse_other_steps(self, n_steps: int, n_channels: int) -> None:
+        """Raise a ValueError where sequences are of another shape than in fit."""
+        name = type(self).__name__
+        if n_channels != self.n_channels_:
+            raise ValueError(
+                f"X has {n_channels} channels, but {name} was fitted with "
+                f"{self.n_channels_}. X is (n_samples, n_steps, n_channels)."
+            )
+        if n_steps != self.n_steps_:
+            raise ValueError(
+                f"X has {n_steps} steps, but {name} was fitted with {self.n_steps_}. "
+                "Fill shorter sequences up with NaN behind their end; for longer ones, "
+                "fit on as many steps as the longest has."
+            )
 
     def _channels(self, found: int | None) -> int:
         if found is None or self.n_channels == found:

@@ -9,6 +9,11 @@ def flattened(X) -> tuple:
     """X as a table, and the channels of a step if X is (n, steps, channels)."""
     if not hasattr(X, "shape"):
         X = _as_array(X)
+    if len(np.shape(X)) > 3:
+        raise ValueError(
+            f"X has shape {np.shape(X)}, which has too many dimensions: sequences are "
+            "(n_samples, n_steps, n_channels), or rows of a table."
+        )
     if len(np.shape(X)) != 3:
         return X, None
     n, n_steps, n_channels = X.shape

@@ -324,6 +324,9 @@ def test_targets_that_are_no_numbers():
     for values, message in (("abc", "holds what is no number, such as"), (None, "NaN")):
         with pytest.raises(ValueError, match=message):
             BackpropMLPRegressor(loss="poisson").fit(X, np.full(150, values))
+    mixed = ["1.5"] * 149 + ["abc"]
+    with pytest.raises(ValueError, match=r"such as 'abc'.* use a classifier"):
+        BackpropMLPRegressor().fit(X, mixed)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

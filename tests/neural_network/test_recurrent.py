@@ -269,8 +269,14 @@ def test_wrong_channels_are_refused():
     model = BackpropRNNRegressor(**SMALL).fit(X, Y_NUMBER)
     with pytest.raises(ValueError, match=r"6 channels, but .* was fitted with 3"):
         model.predict(X.transpose(0, 2, 1))
-    with pytest.raises(ValueError, match="X has 15 features"):
+    with pytest.raises(ValueError, match=r"5 steps, but .* with 6. Fill shorter"):
         model.predict(X[:, :5])
+    with pytest.raises(ValueError, match="5 steps, but"):
+        model.partial_fit(X[:, :5], Y_NUMBER)
+    with pytest.raises(ValueError, match="X has 15 features"):
+        model.predict(X[:, :5].reshape(len(X), -1))
+    with pytest.raises(ValueError, match="too many dimensions"):
+        model.predict(X[None])
     with pytest.raises(ValueError, match="hidden_layer_sizes is empty"):
         BackpropRNNRegressor(()).fit(X, Y_NUMBER)
     with pytest.raises(TypeError, match="Sparse data"):
