@@ -25,8 +25,8 @@ PAGES = [
 ]
 SITE_PAGES = sorted(
     str(path.relative_to(ROOT))
-    for room in ("guide", "how_to")
-    for path in (ROOT / "docs" / room).rglob("*.rst")
+    for pages in ("index.rst", "guide/**/*.rst", "how_to/**/*.rst")
+    for path in (ROOT / "docs").glob(pages)
 )
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 

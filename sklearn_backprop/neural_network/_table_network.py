@@ -11,7 +11,7 @@ from sklearn.utils.validation import _check_y, check_consistent_length
 
 from .._dask_collections import refuse_dask_collections
 from ..preprocessing import TableEncoder
-from ..preprocessing._table_columns import read_table
+from ..preprocessing._table_columns import read_raw_table
 from ._estimator import NetworkEstimator
 from ._examples import Examples, read_weights
 from ._hidden_layers import HiddenLayers
@@ -194,7 +194,7 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
     def _read(self, X, y, sample_weight, goes_on: bool):
         """X (n, p) as the encoder writes it, y and weights."""
         refuse_dask_collections(self, X=X, y=y)
-        X = read_table(self, X, reset=not goes_on)
+        X = read_raw_table(self, X, reset=not goes_on)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is "
@@ -210,7 +210,7 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
     def _read_rows(self, X, *, dtype):
         """X (n, p) of rows to predict, as the encoder writes it."""
         refuse_dask_collections(self, X=X)
-        return self._encode_table(read_table(self, X, reset=False))
+        return self._encode_table(read_raw_table(self, X, reset=False))
 
     def _fit_encoder(self, X, weight) -> None:
         n_rows = X.shape[0] if weight is None else int(np.count_nonzero(weight))

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.validation import validate_data
 
-__all__ = ["Column", "columns_of", "read_table"]
+__all__ = ["Column", "columns_of", "read_raw_table"]
 
 _DAY = np.timedelta64(1, "D")
 
@@ -25,7 +25,7 @@ class Column(NamedTuple):
         return self.values.dtype.kind == "f"
 
 
-def read_table(estimator, X, *, reset: bool):
+def read_raw_table(estimator, X, *, reset: bool):
     """Check the shape and names of a table; data frames stay data frames."""
     if not _is_data_frame(X):
         return validate_data(

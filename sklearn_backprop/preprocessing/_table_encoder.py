@@ -17,7 +17,7 @@ from .._documentation import DocumentationLinkMixin
 from .._parameters import CheckedParameters
 from ._categories import encode_categories, find_categories
 from ._normal_scores import normal_scores, weigh_values
-from ._table_columns import Column, columns_of, read_table
+from ._table_columns import Column, columns_of, read_raw_table
 
 __all__ = ["TableEncoder"]
 
@@ -152,7 +152,7 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
             no row has a positive weight; or if `dtype` is another one.
         """
         _refuse_other_dtypes(self.dtype)
-        X = read_table(self, X, reset=True)
+        X = read_raw_table(self, X, reset=True)
         weight, counting = _read_weight(sample_weight, X)
         is_categorical = self._categorical_mask()
         n_features = self.n_features_in_
@@ -266,7 +266,7 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
             Numbers, columns that say where they are missing, binary columns, codes.
         """
         check_is_fitted(self)
-        X = read_table(self, X, reset=False)
+        X = read_raw_table(self, X, reset=False)
         places = {part: i for i, part in enumerate(self._parts())}
         written = np.empty((X.shape[0], len(places)), dtype=self.dtype)
         for j, column in enumerate(columns_of(X)):

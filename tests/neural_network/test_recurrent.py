@@ -234,6 +234,10 @@ def test_layers_start_as_anothers_and_stay_frozen():
     assert_array_equal(model.coefs_[0], other.coefs_[0])
     assert_array_equal(model.recurrent_coefs_[0], other.recurrent_coefs_[0])
     assert not np.array_equal(model.recurrent_coefs_[1], other.recurrent_coefs_[1])
+    # The way back ends above the frozen layer: nobody looked at its states.
+    norms = other.gradient_history_["time_gradient_norm"]
+    assert np.isnan(norms[:, 0]).all()
+    assert (norms[:, 1, 0] > 0).all()
     with pytest.raises(ValueError, match="cell was gru and is tanh"):
         other.set_params(cell="tanh").fit(X, Y_CLASS)
 
