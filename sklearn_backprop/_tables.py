@@ -1,5 +1,6 @@
 """Tables and targets, checked as scikit-learn checks them."""
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ def read_table(estimator, X, *, reset: bool, dtype, **checks):
     if not _is_ready_table(X, dtype, checks):
         return validate_data(estimator, X, reset=reset, dtype=dtype, **checks)
     _check_finite(estimator, X, "X", checks)
-    return validate_data(estimator, X, reset=reset, skip_check_array=True)
+    _check_columns(estimator, X, reset=reset)
+    return X
 
 
 def read_examples(estimator, X, y, *, reset: bool, dtype, y_numeric=False, **checks):
@@ -36,8 +38,10 @@ def read_examples(estimator, X, y, *, reset: bool, dtype, y_numeric=False, **che
         )
     _check_finite(estimator, X, "X", checks)
     _check_finite(estimator, y, "y", {})
-    check_consistent_length(X, y)
-    return validate_data(estimator, X, y, reset=reset, skip_check_array=True)
+    if len(X) != len(y):
+        check_consistent_length(X, y)  # says it
+    _check_columns(estimator, X, reset=reset)
+    return X, y
 
 
 def _is_ready_table(X, dtype, checks: dict[str, Any]) -> bool:
@@ -61,9 +65,25 @@ def _is_ready_target(y) -> bool:
 
 
 def _check_finite(estimator, values, name: str, checks: dict[str, Any]) -> None:
-    assert_all_finite(
-        values,
-        allow_nan=checks.get("ensure_all_finite") == "allow-nan",
-        estimator_name=type(estimator).__name__,
-        input_name=name,
-    )
+    """Refuse what is not finite; a finite sum needs no second look."""
+    if values.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = values.sum()
+    if not isfinite(total):
+        assert_all_finite(
+            values,
+            allow_nan=checks.get("ensure_all_finite") == "allow-nan",
+            estimator_name=type(estimator).__name__,
+            input_name=name,
+        )
+
+
+def _check_columns(estimator, X, *, reset: bool) -> None:
+    """Note how many columns there are, which have no names; or see that they fit."""
+    known = vars(estimator)
+    if reset:
+        estimator.n_features_in_ = X.shape[1]
+        known.pop("feature_names_in_", None)
+    elif "feature_names_in_" in known or known.get("n_features_in_") != X.shape[1]:
+        validate_data(estimator, X, reset=False, skip_check_array=True)
