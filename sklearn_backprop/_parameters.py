@@ -38,11 +38,15 @@ class CheckedParameters(BaseEstimator):
         """Return what reads all parameters of an estimator, (n_parameters,)."""
         return attrgetter(*cls._get_param_names())
 
+    def _plain_parameters(self) -> tuple | None:
+        """All parameters, where they may be remembered: no model or table is there."""
+        values = self._read_parameters()(self)
+        return values if _are_plain(values) else None
+
     def _validate_params(self) -> None:
         """Raise a ValueError for the first parameter that breaks its constraints."""
         values = self._read_parameters()(self)
-        is_plain = all(map(_is_plain, values))
-        check: Callable[..., None] = _check_once if is_plain else _check
+        check: Callable[..., None] = _check_once if _are_plain(values) else _check
         check(type(self), *values)
 
 
@@ -55,11 +59,13 @@ def _check(cls: type[CheckedParameters], *values) -> None:
         _refuse_huge_number(name, value, constraints.get(name, ()))
 
 
-def _is_plain(value) -> bool:
-    """Tell whether a value may be remembered: it holds neither a model nor a table."""
-    if type(value) is tuple:
-        return all(type(item) in _PLAIN for item in value)
-    return type(value) in _PLAIN
+def _are_plain(values: tuple) -> bool:
+    """Tell whether values may be remembered: they hold neither a model nor a table."""
+    kinds = set(map(type, values)) - _PLAIN
+    return not kinds or (
+        kinds == {tuple}
+        and all(_PLAIN.issuperset(map(type, v)) for v in values if type(v) is tuple)
+    )
 
 
 # 1 is not True, nor 1.0.

@@ -1,6 +1,7 @@
 """What calls leave out: copies of X, tables kept, checks of what has not changed."""
 
 import gc
+import pickle
 import subprocess
 import sys
 import tracemalloc
@@ -115,6 +116,32 @@ def test_a_network_goes_on_with_other_layers_that_hold_the_same_weights():
     assert "dropout" in kinds
     assert network.loss == "absolute_error"
     assert np.shares_memory(model.coefs_[0], before)
+
+
+def test_layers_are_laid_out_again_only_if_something_has_changed(monkeypatch):
+    laid_out = []
+    lay_out = BackpropMLPRegressor._lay_out
+
+    def counted(model, *shape):
+        laid_out.append(model.activation)
+        return lay_out(model, *shape)
+
+    monkeypatch.setattr(BackpropMLPRegressor, "_lay_out", counted)
+    X, y = draw((50, 3))
+    model = BackpropMLPRegressor((5,), random_state=0).partial_fit(X, y)
+    for _ in range(3):  # the first looks whether the network is what is wanted
+        model.partial_fit(X, y)
+    assert len(laid_out) == 2
+    model.set_params(dropout=0.5).partial_fit(X, y)
+    pickle.loads(pickle.dumps(model)).partial_fit(X, y)
+    assert len(laid_out) == 4
+    model.set_params(activation=["relu"])  # a list may change without notice
+    for _ in range(2):
+        model.partial_fit(X, y)
+    assert len(laid_out) == 6
+    model.activation[0] = "tanh"
+    with pytest.raises(ValueError, match=r"activation was .'relu'. and is .'tanh'."):
+        model.partial_fit(X, y)
 
 
 @pytest.mark.parametrize("labels", ["ab", "abc", [0, 1, 2]])

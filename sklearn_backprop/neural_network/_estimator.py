@@ -446,21 +446,36 @@ class NetworkEstimator(
         """Go on with the weights that are there, also if they were put in by hand."""
         known = self._training.network if hasattr(self, "_training") else None
         inputs = self._known_inputs(known, examples) or self._survey(examples)
+        if self._learns_of_inputs():
+            examples.refuse_missing(inputs)
+        wishes = self._wishes(inputs, examples.n_outputs)
+        if known is None or not known.fulfils(wishes):
+            self._lay_out_again(inputs, examples)
+            self._training.network.note_fulfilled(wishes)
+        network = self._network()
+        if not network.theta.flags.writeable:  # memory-mapped by joblib
+            network.make_writeable()
+            self._show_views()
+
+    def _wishes(self, inputs: Inputs, n_outputs: int) -> tuple | None:
+        """All that layers and loss follow from; None where it cannot be compared."""
+        parameters = self._plain_parameters()
+        if parameters is None:
+            return None
+        return inputs, n_outputs, self._coder.out_activation, parameters
+
+    def _lay_out_again(self, inputs: Inputs, examples: Examples) -> None:
+        """Put the parameters that are there into the layers that are wanted now."""
         wanted = self._make_architecture(inputs, examples.n_outputs)
         if not hasattr(self, "_training"):
             theta = np.zeros(wanted.n_theta, dtype=examples.dtype)
             self._begin_training(wanted, theta, check_random_state(self.random_state))
         refuse_another_shape(self._training.network.architecture, wanted)
-        if self._learns_of_inputs():
-            examples.refuse_missing(inputs)
         network = self._network()
         new = self._make_network(wanted, network.theta, network.running)
         if not network.computes_as(new):
-            network = self._training.network = new
+            self._training.network = new
             self._publish_network()
-            self._show_views()
-        if not network.theta.flags.writeable:  # memory-mapped by joblib
-            network.make_writeable()
             self._show_views()
 
     # --- training

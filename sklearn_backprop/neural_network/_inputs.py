@@ -12,9 +12,12 @@ __all__ = ["Inputs", "columns_of", "refuse_missing"]
 
 
 @stored
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inputs:
-    """How the columns of X enter: embedded, as codes of levels, or as they are."""
+    """How the columns of X enter: embedded, as codes of levels, or as they are.
+
+    Each survey of a table is another.
+    """
 
     n_columns: int
     embedded: list[int] = field(default_factory=list)  # columns, ascending

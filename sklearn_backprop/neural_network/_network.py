@@ -44,6 +44,8 @@ class Network:
     _views: dict[str, list[np.ndarray]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    # What it was asked to be when it was last compared with what was wanted.
+    _wishes: tuple | None = field(default=None, repr=False, compare=False)
 
     @property
     def dtype(self) -> np.dtype:
@@ -75,6 +77,14 @@ class Network:
             **options,
         )
 
+    def fulfils(self, wishes: tuple | None) -> bool:
+        """Tell whether it is known to be what is wanted; None: it cannot be known."""
+        return wishes is not None and self._wishes == wishes
+
+    def note_fulfilled(self, wishes: tuple | None) -> None:
+        """Remember that it is what is wanted."""
+        self._wishes = wishes
+
     def computes_as(self, other: "Network") -> bool:
         """Tell whether, with equal numbers, it computes the same."""
         return self.architecture.has_layers_of(other.architecture) and (
@@ -97,7 +107,7 @@ class Network:
         return np.concatenate(values).astype(self.dtype, copy=False)
 
     def __getstate__(self):
-        return {**self.__dict__, "_made": None, "_views": {}}
+        return {**self.__dict__, "_made": None, "_views": {}, "_wishes": None}
 
     # --- parameters
     def views(self, role: str) -> list[np.ndarray]:
