@@ -118,9 +118,4 @@ class Rows(TrainingRows):
 
 def _largest_magnitudes(block) -> np.ndarray:
     """Largest magnitude of each column (p,); 0 where all values are missing."""
-    largest = np.abs(block).max(axis=0)
-    lacking = np.isnan(largest)
-    if lacking.any():
-        known = np.nan_to_num(block[:, lacking], nan=0.0)
-        largest[lacking] = np.abs(known).max(axis=0)
-    return largest
+    return np.fmax.reduce(np.abs(block), axis=0, initial=0.0)

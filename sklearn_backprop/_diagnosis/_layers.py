@@ -193,8 +193,8 @@ def _crowded(records: Records, name: str, bound: float):
     """Layers whose share in the last epoch is beyond the bound, epochs, first share."""
     if not records.have_hidden_layers:
         return None
-    shares = np.nan_to_num(records[name])
-    beyond = shares > bound
+    shares = records[name]
+    beyond = shares > bound  # what is not known is not
     layers = true_places(beyond[-1])
     if not layers:
         return None

@@ -135,6 +135,8 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
 
     def _coder_of(self, y, weight, *, keeps: bool) -> LabelCoder:
         coder = self._coder_of_classes(y, keeps=keeps)
+        if coder.smoothing == self.label_smoothing:
+            return coder
         return replace(coder, smoothing=float(self.label_smoothing))
 
     def _coder_of_classes(self, y, *, keeps: bool) -> LabelCoder:

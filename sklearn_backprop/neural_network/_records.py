@@ -24,12 +24,12 @@ def cut_by_name(
     n_times = prod(times)
     n_last = len(_OF_STEPS) + n_times
     n_first = records.shape[1] - n_last
-    of_arrays = np.split(records[:, :n_first], len(_OF_ARRAYS), axis=1)
-    of_steps = records[:, n_first : n_first + len(_OF_STEPS)]
+    n_arrays = n_first // len(_OF_ARRAYS)
     cut = {
-        **dict(zip(_OF_ARRAYS, of_arrays, strict=True)),
-        **dict(zip(_OF_STEPS, of_steps.T, strict=True)),
+        name: records[:, i * n_arrays : (i + 1) * n_arrays]
+        for i, name in enumerate(_OF_ARRAYS)
     }
+    cut.update((name, records[:, i]) for i, name in enumerate(_OF_STEPS, n_first))
     if n_times:
         cut[_OF_TIMES] = records[:, -n_times:].reshape(len(records), *times)
     return cut
