@@ -141,11 +141,14 @@ SKB_INLINE void copy_panel(Strided<const T> b, Index filled, T* packs) {
 template <int n_bytes>
 constexpr Index kDepth = 16384 / n_bytes;
 
-// Whether the rows of B lie so far apart that few sets of the first cache hold them
-// all.
+// Whether the rows of B lie such powers of two apart that the sets of the first cache
+// that they fall on cannot hold them: 8 lines each, every 4096 bytes the same one.
 template <typename T>
 SKB_INLINE bool fills_few_sets(Strided<const T> b) {
-  return b.rows > 16 && b.row_stride * Index(sizeof(T)) % 2048 == 0;
+  constexpr Index ways = 8, period = 4096;
+  const Index bytes = b.row_stride * Index(sizeof(T));
+  const Index step = bytes & -bytes;  // the power of two in it
+  return b.rows * std::min(step, period) > ways * period;
 }
 
 // C = A B + beta C for B of kDepth rows at most, by panels of two packs. Where columns

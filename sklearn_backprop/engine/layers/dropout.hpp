@@ -1,6 +1,8 @@
 // Dropout, its masks a function of where they are used.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -12,15 +14,23 @@
 
 namespace sklearn_backprop {
 
-// mask = 1 / (1 - rate) where 32 random bits reach the threshold, else 0
+// mask = `kept` where 16 random bits reach the threshold, else 0. A draw serves two
+// units, one in each half.
 template <typename T>
-SKB_CLONES void draw_mask(RowKey key, std::uint32_t threshold, T kept, Index n,
+SKB_CLONES void draw_mask(RowKey key, std::int32_t threshold, T kept, Index n,
                           T* mask) {
+  const auto draw = [=](Index j) { return key.bits(static_cast<std::uint32_t>(j)); };
+  const auto choose = [=](std::uint32_t bits) {
+    return static_cast<std::int32_t>(bits) >= threshold ? kept : T(0);
+  };
+  T* second = mask + (n + 1) / 2;
   SKB_INDEPENDENT
-  for (Index j = 0; j < n; ++j) {
-    const std::uint32_t bits = key.bits(static_cast<std::uint32_t>(j));
-    mask[j] = bits >= threshold ? kept : T(0);
+  for (Index j = 0; j < n / 2; ++j) {
+    const std::uint32_t bits = draw(j);
+    mask[j] = choose(bits & 0xFFFFU);
+    second[j] = choose(bits >> 16);
   }
+  if (n % 2 > 0) mask[n / 2] = choose(draw(n / 2) >> 16);
 }
 
 template <typename T>
@@ -29,7 +39,8 @@ SKB_CLONES void multiply_elements(Index n, const T* x, const T* mask, T* y) {
   for (Index j = 0; j < n; ++j) y[j] = x[j] * mask[j];
 }
 
-// Srivastava et al. (2014), inverted: the expectation is that of prediction.
+// Srivastava et al. (2014), inverted: the expectation is that of prediction. The rate
+// is a multiple of 1 / 65536.
 template <typename T>
 class Dropout final : public Layer<T> {
  public:
@@ -47,8 +58,9 @@ class Dropout final : public Layer<T> {
   Dropout(Index width, double rate, Index number)
       : width_(width),
         number_(number),
-        kept_(T(1 / (1 - rate))),
-        threshold_(static_cast<std::uint32_t>(rate * 4294967296.0)) {}
+        threshold_(
+            static_cast<std::int32_t>(std::min(std::nearbyint(rate * 65536), 65535.0))),
+        kept_(T(65536.0 / (65536 - threshold_))) {}
 
   Index n_inputs() const override { return width_; }
   Index n_outputs() const override { return width_; }
@@ -81,8 +93,8 @@ class Dropout final : public Layer<T> {
 
  private:
   Index width_, number_;
+  std::int32_t threshold_;
   T kept_;
-  std::uint32_t threshold_;
   Slot mask_;
 };
 
