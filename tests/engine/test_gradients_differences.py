@@ -84,10 +84,11 @@ def test_gradient_is_that_of_the_objective(
     assert np.median(errors) < 1e-7
 
 
+@pytest.mark.parametrize("activation", ["gelu", "relu"])  # relu drops in place
 @pytest.mark.parametrize("residual", [None, "add", "concat"])
-def test_gradient_with_dropout_is_that_of_the_masked_network(residual):
+def test_gradient_with_dropout_is_that_of_the_masked_network(residual, activation):
     layers, n, _ = make_layers(
-        N_FEATURES, (6, 6), 2, "gelu", residual=residual, dropout=0.4
+        N_FEATURES, (6, 6), 2, activation, residual=residual, dropout=0.4
     )
     network = make_network(layers, "squared_error", "identity")
     X, Y, weight = make_data("squared_error", "identity", 2)
@@ -595,6 +596,19 @@ def test_dropout_drops_the_stated_share(rate):
     # Every row and every unit has its own.
     assert np.abs(kept.mean(axis=0) - (1.0 - rate)).max() < 0.08
     assert np.abs(kept.mean(axis=1) - (1.0 - rate)).max() < 0.25
+
+
+def test_dropped_units_are_seen_as_they_were_before():
+    """Dropout works in the memory of relu; what looks at a pass is not told so."""
+    layers, n, _ = make_layers(1, (100,), 1, "relu", dropout=0.5)
+    network = make_network(layers, "squared_error", "identity", fuse=False)
+    X, Y = np.ones((20, 1)), np.zeros((20, 1))
+    traced = network.trace(np.ones(n), X, Y, seed=0)["layers"]
+    np.testing.assert_array_equal(traced[1]["output"], 2.0)
+    assert set(np.unique(traced[2]["output"])) == {0.0, 4.0}
+    kept = traced[2]["output"] != 0
+    given = traced[2]["output_gradient"]
+    np.testing.assert_array_equal(traced[2]["input_gradient"], 2 * given * kept)
 
 
 def test_each_step_and_seed_and_place_has_its_own_masks():

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <numeric>
+#include <type_traits>
 
 #include "../activations.hpp"
 #include "builder.hpp"
@@ -114,6 +115,9 @@ class ActivationOf final : public Layer<T>, public Units<T> {
   Index n_inputs() const override { return width_; }
   Index n_outputs() const override { return width_; }
   bool works_in_place() const override { return !F::derivative_reads_z; }
+  bool bears_dropout() const override {
+    return std::is_same_v<F, activations::Relu>;  // its derivative asks if a > 0
+  }
   bool passes_delta_in_place() const override { return true; }
   const Units<T>* units() const override { return this; }
   // Without a bias: a row of zeros to add, and a row for the sums that nobody wants.

@@ -39,6 +39,14 @@ SKB_CLONES void multiply_elements(Index n, const T* x, const T* mask, T* y) {
   for (Index j = 0; j < n; ++j) y[j] = x[j] * mask[j];
 }
 
+// delta_x = delta_y mask, the mask read from y: where x was 0 too, delta ends anyway.
+template <typename T>
+SKB_CLONES void multiply_kept(Index n, const T* y, T kept, const T* delta_y,
+                              T* delta_x) {
+  SKB_INDEPENDENT
+  for (Index j = 0; j < n; ++j) delta_x[j] = y[j] == T(0) ? T(0) : kept * delta_y[j];
+}
+
 // Srivastava et al. (2014), inverted: the expectation is that of prediction. The rate
 // is a multiple of 1 / 65536.
 template <typename T>
@@ -64,12 +72,18 @@ class Dropout final : public Layer<T> {
 
   Index n_inputs() const override { return width_; }
   Index n_outputs() const override { return width_; }
+  bool works_in_place() const override { return reads_mask_from_y_; }
   bool passes_delta_in_place() const override { return true; }
-  void reserve(Layout& layout) override { mask_ = layout.reserve(width_); }
+  void stand_behind(const Layer<T>& before) override {
+    reads_mask_from_y_ = before.bears_dropout();
+  }
+  void reserve(Layout& layout) override {
+    mask_ = reads_mask_from_y_ ? layout.reserve(0, width_) : layout.reserve(width_);
+  }
 
   void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
     if (!pass.drops_units) return copy_rows(x, y);
-    const Matrix<T> mask = pass.workspace->matrix(mask_, y.rows, width_);
+    const Matrix<T> mask = masks(pass, y.rows);
     const std::vector<Index> of_steps = pass.packing != nullptr
                                             ? pass.packing->numbers(pass.first_row)
                                             : std::vector<Index>{};
@@ -85,16 +99,26 @@ class Dropout final : public Layer<T> {
   void backward(Pass<T>& pass, const Rows<T>&, Matrix<T> y, Matrix<T> delta_y,
                 Matrix<T> delta_x) const override {
     if (!pass.drops_units) return copy_rows(Rows<T>(delta_y), delta_x);
-    const Matrix<T> mask = pass.workspace->matrix(mask_, y.rows, width_);
+    const Matrix<T> mask = masks(pass, y.rows);
     for (Index i = 0; i < y.rows; ++i) {
-      multiply_elements(width_, delta_y.row(i), mask.row(i), delta_x.row(i));
+      if (reads_mask_from_y_) {
+        multiply_kept(width_, y.row(i), kept_, delta_y.row(i), delta_x.row(i));
+      } else {
+        multiply_elements(width_, delta_y.row(i), mask.row(i), delta_x.row(i));
+      }
     }
   }
 
  private:
+  // A row of masks for each; all in one place where `backward` needs none.
+  Matrix<T> masks(Pass<T>& pass, Index rows) const {
+    return {pass.workspace->at(mask_), rows, width_, reads_mask_from_y_ ? 0 : width_};
+  }
+
   Index width_, number_;
   std::int32_t threshold_;
   T kept_;
+  bool reads_mask_from_y_ = false;
   Slot mask_;
 };
 

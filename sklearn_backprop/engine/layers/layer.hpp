@@ -76,6 +76,11 @@ class Layer {
 
   // y may take the memory of x: backward does not read x.
   virtual bool works_in_place() const { return false; }
+  // Its backward may find zeros in y, where delta_y is zero too, and the rest of y
+  // multiplied by a positive number: it comes to the same.
+  virtual bool bears_dropout() const { return false; }
+  // What stands right before it in its chain; told before it reserves.
+  virtual void stand_behind(const Layer& /* before */) {}
   // delta_x may take the memory of delta_y; delta_x is then never empty.
   virtual bool passes_delta_in_place() const { return false; }
   virtual bool reads_sparse() const { return false; }
