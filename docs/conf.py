@@ -71,13 +71,13 @@ plot_apply_rcparams = True
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"/plot_",
-    "ignore_pattern": r"/compare_",
+    "filename_pattern": r"/(plot|compare)_",
     "image_scrapers": ("gallery_pictures.saved_picture",),
     "reset_argv": "gallery_pictures.output_option",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_memory": False,
+    "write_computation_times": False,  # a page that asks the network
     "plot_gallery": True,
 }
 

@@ -135,10 +135,9 @@ def test_example_runs_without_a_warning(example, tmp_path, monkeypatch, capsys):
     runpy.run_path(str(example), run_name="__main__")
     plt.close("all")
     assert capsys.readouterr().out
-    if example.stem.startswith("plot_"):
-        picture = (tmp_path / f"{example.stem}.png").read_bytes()
-        assert picture.startswith(b"\x89PNG")
-        assert (ROOT / "docs" / "images" / f"{example.stem}.png").exists()
+    picture = (tmp_path / f"{example.stem}.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert (ROOT / "docs" / "images" / f"{example.stem}.png").exists()
 
 
 def test_readme_states_the_oldest_releases_that_are_declared():
