@@ -46,7 +46,6 @@ X, y = load_digits(return_X_y=True)
 X = X / 16
 OLD, NEW = y < 5, y >= 5
 N_ROWS = (10, 20, 50, 100)
-N_DRAWS = 6  # of the labelled rows
 # What goes on learning: rates of two hidden layers and the output layer, and a colour
 # after Okabe and Ito, told apart also by colour-blind eyes.
 WAYS = {
@@ -79,11 +78,11 @@ def pretrain(rows, labels) -> BackpropMLPClassifier:
     )
 
 
-def accuracies(source, rows, labels) -> dict:
-    """Accuracies (len(N_ROWS), N_DRAWS) on the other new digits, for each way."""
-    found = {way: np.empty((len(N_ROWS), N_DRAWS)) for way in WAYS}
+def accuracies(source, rows, labels, n_draws) -> dict:
+    """Accuracies (len(N_ROWS), n_draws) on the other new digits, for each way."""
+    found = {way: np.empty((len(N_ROWS), n_draws)) for way in WAYS}
     for i, n in enumerate(N_ROWS):
-        for draw in range(N_DRAWS):
+        for draw in range(n_draws):
             A, B, a, b = train_test_split(
                 rows, labels, train_size=n, stratify=labels, random_state=draw
             )
@@ -123,7 +122,7 @@ def search(source, rows, labels) -> None:
     )
 
 
-def draw(output: Path) -> None:
+def draw(output: Path, n_draws: int) -> None:
     """Save the picture."""
     rng = np.random.default_rng(0)
     with plt.rc_context({"font.size": 14}):
@@ -131,11 +130,11 @@ def draw(output: Path) -> None:
             1, 2, figsize=(12, 5.4), layout="constrained"
         )
         source = pretrain(X[OLD], y[OLD])
-        draw_curves(left, "In the middle", accuracies(source, X[NEW], y[NEW]))
+        draw_curves(left, "In the middle", accuracies(source, X[NEW], y[NEW], n_draws))
         many = np.concatenate([moved(X[OLD], rng) for _ in range(10)])
         source = pretrain(many, np.tile(y[OLD], 10))
         rows = moved(X[NEW], rng)
-        draw_curves(right, "Anywhere", accuracies(source, rows, y[NEW]))
+        draw_curves(right, "Anywhere", accuracies(source, rows, y[NEW], n_draws))
         left.set_ylabel("accuracy on the other rows")
         left.legend(loc="lower right")
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -148,11 +147,12 @@ def main() -> None:
     """Train, print, draw, search."""
     parser = argparse.ArgumentParser(description="Fine-tune networks on few rows.")
     parser.add_argument("--output", type=Path, default=Path("plot_fine_tuning.png"))
-    output = parser.parse_args().output
+    parser.add_argument("--draws", type=int, default=6, help="of labelled rows (6)")
+    options = parser.parse_args()
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # few epochs are meant
-        draw(output)
-    print(f"\nThe picture is in {output.resolve()}")
+        draw(options.output, options.draws)
+    print(f"\nThe picture is in {options.output.resolve()}")
 
 
 if __name__ == "__main__":

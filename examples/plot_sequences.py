@@ -98,9 +98,9 @@ def draw_errors(ax, predictions: dict[str, np.ndarray], waves: Waves) -> None:
     ax.legend()
 
 
-def draw(output: Path) -> None:
+def draw(output: Path, n_rows: int) -> None:
     """Save the picture."""
-    waves, new = Waves(3000, seed=0), Waves(2000, seed=1)
+    waves, new = Waves(n_rows, seed=0), Waves(2000, seed=1)
     models = {cell: train(cell, waves) for cell in COLOURS}
     predictions = {cell: model.predict(new.X) for cell, model in models.items()}
     for cell, model in models.items():
@@ -119,10 +119,11 @@ def main() -> None:
     """Train, print, draw."""
     parser = argparse.ArgumentParser(description="Predict what comes next.")
     parser.add_argument("--output", type=Path, default=Path("plot_sequences.png"))
-    output = parser.parse_args().output
+    parser.add_argument("--rows", type=int, default=3000, help="to train on (3000)")
+    options = parser.parse_args()
     with threadpool_limits(1):
-        draw(output)
-    print(f"\nThe picture is in {output.resolve()}")
+        draw(options.output, options.rows)
+    print(f"\nThe picture is in {options.output.resolve()}")
 
 
 if __name__ == "__main__":
