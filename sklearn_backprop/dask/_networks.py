@@ -306,7 +306,8 @@ class DaskBackpropMLPClassifier(DaskNetwork, BackpropMLPClassifier):
     >>> X, y = shuffle(*load_iris(return_X_y=True), random_state=0)
     >>> X, y = da.from_array(X, chunks=(50, -1)), da.from_array(y, chunks=50)
     >>> model = DaskBackpropMLPClassifier((32,), n_shards=2, learning_rate_init=0.01,
-    ...                                   batch_size=20, tol=1e-3, random_state=1)
+    ...                                   rounds_per_epoch=1, batch_size=20, tol=1e-2,
+    ...                                   random_state=1)
     >>> with Client(processes=False, dashboard_address=":0") as client:
     ...     print(model.fit(X, y).score(X, y) > 0.9)
     True
@@ -387,7 +388,8 @@ class DaskBackpropMLPRegressor(DaskNetwork, BackpropMLPRegressor):
     >>> X, y = make_regression(n_samples=200, n_features=5, random_state=1)
     >>> X, y = da.from_array(X, chunks=(50, -1)), da.from_array(y / 100, chunks=50)
     >>> model = DaskBackpropMLPRegressor((32,), n_shards=2, learning_rate_init=0.01,
-    ...                                  batch_size=20, tol=1e-3, random_state=1)
+    ...                                  rounds_per_epoch=1, batch_size=20, tol=1e-2,
+    ...                                  random_state=1)
     >>> with Client(processes=False, dashboard_address=":0") as client:
     ...     print(model.fit(X, y).score(X, y) > 0.9)
     True
