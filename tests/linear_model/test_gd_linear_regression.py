@@ -32,17 +32,14 @@ SCALINGS = ["standard", "minmax", None]
 
 @parametrize_with_checks(
     [
-        GDLinearRegression(solver=solver, feature_scaling=scaling)
-        for solver in SOLVERS
-        for scaling in SCALINGS
-    ]
-    + [
-        GDLinearRegression(solver="normal", positive=True),
-        GDLinearRegression(solver="normal", alpha=0.1),
+        GDLinearRegression(),
+        GDLinearRegression(feature_scaling="minmax", alpha=0.1, l1_ratio=0.5),
+        GDLinearRegression(feature_scaling=None, momentum=0.9, nesterovs_momentum=True),
         GDLinearRegression(positive=True),
-        GDLinearRegression(alpha=0.1, l1_ratio=0.5),
-        GDLinearRegression(momentum=0.9, nesterovs_momentum=True),
         GDLinearRegression(learning_rate="adaptive", fit_intercept=False),
+        GDLinearRegression(solver="normal"),
+        GDLinearRegression(solver="normal", feature_scaling=None, alpha=0.1),
+        GDLinearRegression(solver="normal", feature_scaling="minmax", positive=True),
     ]
 )
 @pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
@@ -59,14 +56,16 @@ def test_scikit_learn_convention_with_the_array_api_switched_on():
     # SciPy reads the variable at its import, hence a process of its own.
     code = """
 import warnings
-from sklearn.utils.estimator_checks import check_estimator
+from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn_backprop import GDLinearRegression
 warnings.simplefilter("ignore")
 for solver in ("gd", "normal"):
     for scaling in ("standard", "minmax", None):
         model = GDLinearRegression(solver=solver, feature_scaling=scaling)
-        for result in check_estimator(model, on_skip=None):
-            print(result["check_name"], result["status"])
+        for model, check in estimator_checks_generator(model):
+            if "array_api" in check.func.__name__:
+                check(model)
+                print(check.func.__name__, "passed")
 """
     done = subprocess.run(
         [sys.executable, "-c", code],
