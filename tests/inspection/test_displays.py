@@ -135,6 +135,7 @@ def test_records_of_mini_batches_are_called_so(iris):
     assert len(display.lines_[0].get_xdata()) == 6
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", ["lines", "heatmap"])
 @pytest.mark.parametrize("n_layers", [1, 2, 7, 10, 100])
 @pytest.mark.parametrize("n_records", [1, 300])

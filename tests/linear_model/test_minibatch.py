@@ -161,7 +161,7 @@ def draw_problem(seed):
     return X, y, int(rng.integers(1, n // 2))
 
 
-def growth_per_epoch(X, batch_size, rate, momentum, nesterov, n_epochs=300):
+def growth_per_epoch(X, batch_size, rate, momentum, nesterov, n_epochs=150):
     """Logarithm of how far errors grow in an epoch, by the recursion in plain NumPy."""
     Z = (X - X.mean(axis=0)) / np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
     Z = np.column_stack([Z, np.ones(len(Z))])
@@ -190,12 +190,13 @@ def test_no_problem_diverges_at_the_default_step(seed):
         model.fit(X, y)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("how", [{}, {"momentum": 0.7}, {"momentum": 0.7, "n": True}])
 @pytest.mark.parametrize("seed", range(5))
 def test_steps_diverge_where_errors_grow(seed, how):
     momentum, nesterov = how.get("momentum", 0.0), how.get("n", False)
     X, y, batch_size = draw_problem(seed)
-    rate, answers = 1e-3, set()
+    rate, answers = 4e-3, set()
     while rate < 1e3 and len(answers) < 2:
         growth = growth_per_epoch(X, batch_size, rate, momentum, nesterov)
         model = GDLinearRegression(

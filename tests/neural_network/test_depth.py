@@ -40,9 +40,8 @@ def accuracy(digits, depth, n_epochs, *, seed=0, **settings):
         return model.fit(X_train, y_train).score(X_test, y_test)
 
 
-@pytest.mark.parametrize("depth", [100, 300])
-def test_hundreds_of_residual_layers_train(digits, depth):
-    assert accuracy(digits, depth, 40, residual="add") > 9 * CHANCE
+def test_hundreds_of_residual_layers_train(digits):
+    assert accuracy(digits, 300, 40, residual="add") > 9 * CHANCE
 
 
 def test_hundred_plain_logistic_layers_stay_at_chance_and_say_why(digits):
@@ -103,7 +102,7 @@ def starting_power(depth, activation):
     return np.mean(powers)
 
 
-@pytest.mark.parametrize("depth", [10, 100, 300])
+@pytest.mark.parametrize("depth", [10, 300])
 @pytest.mark.parametrize("activation", ["identity", "tanh", "relu", "gelu"])
 def test_residual_stream_starts_bounded_at_any_depth(activation, depth):
     assert 0.2 < starting_power(depth, activation) < np.e**2

@@ -16,6 +16,7 @@ from sklearn_backprop.neural_network._numbers import REGRESSION_LOSSES
 from sklearn_backprop.neural_network._perceptron import ACTIVATIONS
 from sklearn_backprop.neural_network._solvers import STOCHASTIC_SOLVERS
 
+pytestmark = pytest.mark.once
 N_ROWS, N_FEATURES, ALPHA, TOTAL_WEIGHT = 7, 4, 0.5, 11.0
 
 

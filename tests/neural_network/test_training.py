@@ -66,6 +66,7 @@ def counting_parameters(reference):
     return reference.pack(named).astype(bool)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", LAYER_KINDS, ids=name_of)
 @pytest.mark.parametrize("clip", CLIPS, ids=name_of)
 @pytest.mark.parametrize("step", STEP_CASES, ids=lambda c: f"{c[0]}-{name_of(c[1])}")
@@ -100,6 +101,7 @@ def test_epochs_equal_the_reference(step, clip, kind):
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("solver", STOCHASTIC_SOLVERS)
 @pytest.mark.parametrize("schedule", sorted(SCHEDULES))
 @pytest.mark.parametrize("warmup_epochs", [0, 2])
@@ -152,6 +154,7 @@ def pair_of_classes(task):
     return BackpropMLPClassifier, theirs.MLPClassifier
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("task", TABLES)
 @pytest.mark.parametrize("step", SAME_STEP)
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
@@ -265,6 +268,7 @@ def test_interrupt_keeps_the_last_finished_epoch(monkeypatch):
     assert_array_equal(weights_of(model), weights_of(expected))
 
 
+@pytest.mark.once
 def test_ctrl_c_inside_a_long_epoch(tmp_path):
     """A signal to a process that trains one epoch of minutes."""
     program = tmp_path / "long_epoch.py"
@@ -273,7 +277,7 @@ def test_ctrl_c_inside_a_long_epoch(tmp_path):
         "from sklearn_backprop.neural_network import BackpropMLPRegressor\n"
         # A shell that runs the tests in the background has its children ignore it.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "X = np.zeros((200_000, 100))\n"
+        "X = np.zeros((40_000, 100))\n"
         "model = BackpropMLPRegressor((500, 500, 500), batch_size=10)\n"
         "print('ready', flush=True)\n"
         "warnings.simplefilter('ignore')\n"
@@ -284,7 +288,7 @@ def test_ctrl_c_inside_a_long_epoch(tmp_path):
         [sys.executable, program], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout.readline() == "ready\n"
-    time.sleep(2)
+    time.sleep(1)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=600)  # a hang, not slowness
     assert out == "finished epochs: 0\n"
