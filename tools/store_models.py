@@ -19,7 +19,9 @@ from sklearn_backprop import (
     BackpropMLPClassifier,
     BackpropMLPRegressor,
     GDLinearRegression,
+    TabularMLPRegressor,
 )
+from sklearn_backprop.neural_network import PiecewiseLinearEmbedding
 
 
 def make_models():
@@ -38,9 +40,22 @@ def make_models():
         (3, 4), activation=["gelu", "tanh"], residual="concat", normalization="layer",
         loss="huber", clip=1.0, **common,
     )  # fmt: skip
+    gaps = np.where(rng.random(X.shape) < 0.1, np.nan, X)
+    embedded = BackpropMLPClassifier(
+        (4,), numerical_embedding=PiecewiseLinearEmbedding(4, 3),
+        embedded_features=[0, 1, 2], n_members=2, member_weights="adapters", **common,
+    )  # fmt: skip
+    codes = np.where(rng.random((40, 1)) < 0.1, np.nan, rng.integers(0, 3, (40, 1)))
+    table = np.column_stack([gaps, codes]).astype(np.float32)
+    tabular = TabularMLPRegressor(
+        (4,), numerical_embedding=PiecewiseLinearEmbedding(4, 3), n_members=2,
+        categorical_features=[3], batch_size=10, **common,
+    )  # fmt: skip
     return {
         "classifier": (classifier.fit(X, names), X),
         "regressor": (regressor.fit(small, Y), small),
+        "embedded": (embedded.fit(gaps, names), gaps),
+        "table": (tabular.fit(table, Y[:, 0]), table),
         "descent": (GDLinearRegression(track_path=True, max_iter=20).fit(X, Y), X),
         "normal": (GDLinearRegression(solver="normal").partial_fit(X, Y[:, 0]), X),
     }
@@ -58,7 +73,7 @@ def main(folder: Path) -> None:
         np.savez_compressed(
             folder / f"{name}.npz",
             X=X,
-            predict=model.predict(X).astype(str if name == "classifier" else None),
+            predict=model.predict(X),
             predict_proba=probabilities,
             weights=np.concatenate([W.ravel() for W in weights]),
         )

@@ -2,13 +2,13 @@
 
 from sklearn.base import BaseEstimator
 
-from .. import linear_model, neural_network
+from .. import linear_model, neural_network, preprocessing
 
 __all__ = ["SKOPS_TRUSTED_TYPES"]
 
 
 def _public_estimators() -> list[type]:
-    modules = (linear_model, neural_network)
+    modules = (linear_model, neural_network, preprocessing)
     public = [getattr(module, name) for module in modules for name in module.__all__]
     return [cls for cls in public if issubclass(cls, BaseEstimator)]
 

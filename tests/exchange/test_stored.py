@@ -24,10 +24,12 @@ from sklearn_backprop import (
     BackpropMLPRegressor,
     BackpropRNNClassifier,
     GDLinearRegression,
+    TabularMLPClassifier,
     _stored,
 )
 from sklearn_backprop.exceptions import InconsistentVersionWarning
 from sklearn_backprop.exchange import SKOPS_TRUSTED_TYPES
+from sklearn_backprop.neural_network import PiecewiseLinearEmbedding
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -50,6 +52,13 @@ SETTINGS = {
     "lbfgs": BackpropMLPRegressor((4,), solver="lbfgs"),
     "generator": BackpropMLPRegressor((), random_state=np.random.RandomState(1)),
     "recurrent": BackpropRNNClassifier((4,), cell="gru", bidirectional=True),
+    "embedded": BackpropMLPRegressor(
+        (4,), numerical_embedding=PiecewiseLinearEmbedding(5, 2), n_members=2
+    ),
+    "periodic": BackpropMLPClassifier(
+        (4,), numerical_embedding="periodic", n_members=2, member_weights="independent"
+    ),
+    "table": TabularMLPClassifier((4,), n_members=2, categorical_features=[0]),
     "descent": GDLinearRegression(),
     "range": GDLinearRegression(feature_scaling="minmax", track_path=True),
     "batches": GDLinearRegression(feature_scaling=None, batch_size=10),
@@ -113,7 +122,7 @@ def test_models_of_every_release_are_read(path, suffix):
         tolerance = 1e-6 if rows.dtype == np.float32 else 1e-13
         predict = getattr(model, "predict_proba", model.predict)
         assert_allclose(predict(rows), expected["predict_proba"], tolerance)
-        if path.name == "classifier":
+        if hasattr(model, "classes_"):
             assert_array_equal(model.predict(rows), expected["predict"])
         y = model.predict(rows)
     # It can also be trained on.
@@ -124,7 +133,7 @@ def test_models_of_every_release_are_read(path, suffix):
 
 def test_there_are_models_of_each_kind():
     assert {path.name for path in STORED} == {
-        "classifier", "regressor", "descent", "normal",
+        "classifier", "regressor", "descent", "normal", "embedded", "table",
     }  # fmt: skip
 
 
