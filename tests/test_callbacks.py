@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
@@ -19,6 +19,7 @@ from sklearn_backprop import (
     BackpropMLPRegressor,
     BackpropRNNClassifier,
     GDLinearRegression,
+    TabularMLPClassifier,
 )
 from sklearn_backprop.exceptions import DivergenceError
 from sklearn_backprop.linear_model._descent import n_slices, next_slice_end
@@ -51,6 +52,14 @@ CASES = {
     ),
     "lbfgs": (BackpropMLPRegressor(**NET, solver="lbfgs"), NUMBERS, "iteration"),
     "recurrent": (BackpropRNNClassifier(**NET), CLASSES, "epoch"),
+    "members": (
+        BackpropMLPRegressor(
+            **NET, numerical_embedding="piecewise_linear", n_members=2
+        ),
+        NUMBERS,
+        "epoch",
+    ),
+    "table": (TabularMLPClassifier(**NET, n_members=2), CLASSES, "epoch"),
     "descent": (GDLinearRegression(max_iter=7), NUMBERS, "iterations"),
     "batches": (
         GDLinearRegression(max_iter=7, batch_size=50, random_state=0),
@@ -99,7 +108,7 @@ class Propagated(Recorder):
 def fitted_state(model):
     """All arrays and numbers that a fit has set, by name."""
     return {
-        name: value
+        name: fitted_state(value) if isinstance(value, BaseEstimator) else value
         for name, value in vars(model).items()
         if name.endswith("_") and not name.startswith("_")
     }
