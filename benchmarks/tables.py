@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from measuring import MEGABYTE, forget_peak, peak_bytes
 from sklearn.compose import (
     TransformedTargetRegressor,
     make_column_selector,
@@ -288,15 +289,25 @@ def figures(model, split: Split, is_labels: bool) -> dict[str, float]:
     }
 
 
+# What a fit takes; of memory, all that the process has resident.
+COSTS = ("s", "s of processors", "MB at the peak")
+
+
 def try_model(name: str, table: str, seed: int) -> dict[str, float]:
-    """Fit to every split of a set; mean figures, and seconds of a fit."""
+    """Fit to every split of a set; mean figures, and what a fit takes."""
     rows = []
     for split in {**SETS, **LARGE_SETS}[table](seed):
         is_labels = np.asarray(split.train[1]).dtype.kind != "f"
-        start = time.perf_counter()
+        forget_peak()
+        start, processor_start = time.perf_counter(), time.process_time()
         model = MODELS[name]().fit(split, is_labels, seed)
-        seconds = time.perf_counter() - start
-        rows.append({**figures(model, split, is_labels), "seconds": seconds})
+        taken = (
+            time.perf_counter() - start,
+            time.process_time() - processor_start,
+            peak_bytes() / MEGABYTE,
+        )
+        costs = dict(zip(COSTS, taken, strict=True))
+        rows.append({**figures(model, split, is_labels), **costs})
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
@@ -308,9 +319,9 @@ def run_tables(options: argparse.Namespace) -> None:
         for name in options.models or installed_models():
             trials = [try_model(name, table, seed) for seed in range(options.seeds)]
             columns = [
-                f"{key} {np.mean(values):.4f} +- {np.std(values):.4f}"
-                if key != "seconds"
-                else f"{np.mean(values):.1f} s"
+                f"{np.mean(values):.1f} {key}"
+                if key in COSTS
+                else f"{key} {np.mean(values):.4f} +- {np.std(values):.4f}"
                 for key in trials[0]
                 for values in [[trial[key] for trial in trials]]
             ]
