@@ -37,7 +37,9 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
             (n_categorical,) or (n_features,), default="from_dtype"
         Which columns are categories: "from_dtype" takes those that hold something else
         than numbers, truth values and dates; names, places or a mask take these, and
-        None takes none. See :class:`~sklearn_backprop.preprocessing.TableEncoder`.
+        None takes none. Ordered categories of pandas count as numbers, in their order,
+        where they are not named here. See
+        :class:`~sklearn_backprop.preprocessing.TableEncoder`.
     max_categories : int, default=1000
         Largest number of categories of a column; rarer ones count as unknown.
     dropout : float in [0, 1) or "auto", default="auto"
@@ -109,6 +111,13 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
     missing category is a level of its own, and one that `fit` did not meet is none.
     Infinite numbers are an error. All is computed in float32, tables of fewer than 64
     rows in float64.
+
+    Normal quantiles, bins and members are those of Gorishniy et al. (2025). Where values
+    repeat, as in columns that are mostly zero, three things differ: equal numbers get
+    one quantile and no noise; bins lie at quantiles of distinct values, which count by
+    the square root of their rows, for quantiles of rows leave a column of 92 % zeros
+    three bins; and a column of two values enters as 0 and 1, for there is nothing to
+    bend between two points.
 
     What "auto" stands for goes by the number of rows that are trained on:
 

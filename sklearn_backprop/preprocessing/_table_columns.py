@@ -18,6 +18,7 @@ class Column(NamedTuple):
 
     name: Any  # as the user knows it: its name, or its place
     values: np.ndarray  # (n,) float64 or objects
+    order: np.ndarray | None = None  # all labels, ascending, where it declares that
 
     @property
     def is_numeric(self) -> bool:
@@ -44,7 +45,8 @@ def columns_of(X) -> Iterator[Column]:
     """Read one column after the other of a table that was checked."""
     if hasattr(X, "iloc"):
         for j, name in enumerate(X.columns):
-            yield Column(name, _numbers_or_labels(X.iloc[:, j], name))
+            values = X.iloc[:, j]
+            yield Column(name, _numbers_or_labels(values, name), _order_of(values))
     elif _is_data_frame(X):
         for series in X.get_columns():
             yield Column(
@@ -72,6 +74,13 @@ def _numbers_or_labels(values, name) -> np.ndarray:
     if kind in "Mm":
         return _days(values, name)
     return _from_objects(np.asarray(values, dtype=object), name)
+
+
+def _order_of(values) -> np.ndarray | None:
+    """Categories (m,) of a pandas column, in the order that it declares for them."""
+    if not getattr(values.dtype, "ordered", False):
+        return None
+    return np.asarray(values.dtype.categories, dtype=object)
 
 
 def _days(values, name) -> np.ndarray:

@@ -31,7 +31,8 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
     """Turn a raw table, with categories and gaps, into numbers for a network.
 
     Numbers become normal quantiles of their ranks, columns of two values become 0 and
-    1, and categories become codes 0, 1, 2, ... Columns that hardly vary are dropped.
+    1, and categories become codes 0, 1, 2, ... Categories that are in order count as
+    the numbers 0, 1, 2, ... Columns that hardly vary are dropped.
 
     Parameters
     ----------
@@ -40,7 +41,8 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
         Which columns are categories.
 
         - "from_dtype": those that hold something else than numbers, truth values and
-          dates: columns of strings, of pandas' and polars' categories, of objects.
+          dates: columns of strings, of pandas' and polars' categories, of objects. Only
+          pandas' ordered categories (``pd.Categorical(..., ordered=True)``) are not.
         - None: none, so that strings are an error.
         - names, places or a mask: these, whatever they hold, and no others.
     max_categories : int, default=1000
@@ -56,6 +58,8 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
     categories_ : list of ndarray or None
         Categories of each column, in the order of their codes; a missing value is None,
         or NaN among numbers. None for columns of other kinds.
+    orders_ : list of ndarray or None
+        Of each column of ordered categories, these, ascending. None for others.
     knots_ : list of ndarray of shape (2, n_knots) or None
         Of each number or binary column, values in ascending order and what they become;
         between two of them it is linear. None for columns of other kinds.
@@ -86,7 +90,10 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
 
     A missing number stays NaN. Categories have a code of their own for missing values,
     if `fit` met some; categories that it did not meet have the code -1. A column with
-    two values and gaps becomes a category. Dates count as days since 1970.
+    two values and gaps becomes a category. Dates count as days since 1970. Ordered
+    categories count as their ranks, of which bins of a piecewise-linear embedding tell
+    each from the next as codes do, while neighbours in the order start as neighbours;
+    those that pandas does not list are missing.
 
     A number that `fit` did not meet lies between its neighbours, and beyond the ends
     where these are. Weights of rows count as so many equal rows.
@@ -159,10 +166,14 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
         kinds = []
         self.categories_: list[Any] = [None] * n_features
         self.knots_: list[Any] = [None] * n_features
+        self.orders_: list[Any] = [None] * n_features
         self.has_gaps_ = np.zeros(n_features, dtype=bool)
         self.fills_ = np.full(n_features, np.nan)
         for j, column in enumerate(columns_of(X)):
             _refuse_infinite(column)
+            if is_categorical is None or not is_categorical[j]:
+                self.orders_[j] = column.order
+            column = _by_rank(column, self.orders_[j])
             values = column.values[counting]
             if self._reads_as_labels(column, is_categorical, j):
                 kinds.append(self._fit_category(j, values, weight))
@@ -271,6 +282,7 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
         written = np.empty((X.shape[0], len(places)), dtype=self.dtype)
         for j, column in enumerate(columns_of(X)):
             _refuse_infinite(column)
+            column = _by_rank(column, self.orders_[j])
             for kind, values in self._write(column, j).items():
                 written[:, places[kind, j]] = values
         return written
@@ -367,6 +379,14 @@ def _is_one(values: Sequence[Any]) -> bool:
 
 def _first_label(column: Column):
     return next(label for label in column.values if label is not None)
+
+
+def _by_rank(column: Column, order) -> Column:
+    """Replace labels by their places in an order, if any; others are missing."""
+    if order is None:
+        return column
+    ranks = encode_categories(column.values, order).astype(np.float64)
+    return Column(column.name, np.where(ranks < 0, np.nan, ranks))
 
 
 def _refuse_infinite(column: Column) -> None:

@@ -90,6 +90,12 @@ def test_what_becomes_of_columns():
         "old": "binary", "maybe": "category", "count": "number", "day": "number",
         "nothing": "dropped", "one": "dropped", "rounded": "dropped",
     }  # fmt: skip
+    # Numbers alone are embedded: "old" is one input, of 0 and 1.
+    names = model.table_encoder_.get_feature_names_out()
+    inputs = model._training.network.architecture.inputs
+    assert list(names[inputs.embedded]) == ["size", "age", "count", "day"]
+    assert list(names[inputs.coded]) == ["colour", "grade", "maybe"]
+    assert list(names[inputs.as_they_are]) == ["age_missing", "count_missing", "old"]
     assert list(model.feature_names_in_) == list(X)
     assert model.n_features_in_ == X.shape[1]
     with pytest.raises(ValueError, match="feature names should match"):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from reference_tables import passed_shares
+from scipy.stats import norm, rankdata
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.tree import DecisionTreeRegressor
@@ -54,6 +55,47 @@ def test_a_frequent_value_leaves_edges_for_the_others(X):
     np.testing.assert_array_equal(encoder.bin_edges_[2], np.arange(5))
     plain = np.unique(np.quantile(X[:, 1], np.linspace(0, 1, 17)))
     assert (plain > 0).sum() <= 2
+
+
+def normal_quantiles(x):
+    """What presets bin: scores of middle ranks."""
+    return norm.ppf((rankdata(x) - 0.5) / len(x))
+
+
+def spiky(name, n=4000):
+    """Columns as censuses have them, most of whose rows share values."""
+    rng = np.random.default_rng(0)
+    if name == "gains":  # 92 % zeros, then some hundred sums, a few of them common
+        sums = np.unique(rng.lognormal(8, 1, 118).round())
+        often = rng.choice(sums, n, p=rng.dirichlet(np.full(len(sums), 0.5)))
+        return np.where(rng.random(n) < 0.92, 0.0, often)
+    if name == "changes":  # zeros amid numbers that all differ
+        return np.where(rng.random(n) < 0.92, 0.0, rng.normal(size=n))
+    return rng.choice([40.0, 35.0, *range(1, 99)], n, p=[0.5, 0.2, *[0.3 / 98] * 98])
+
+
+@pytest.mark.parametrize("name", ["gains", "changes", "hours"])
+@pytest.mark.parametrize("scale", [np.asarray, normal_quantiles])
+def test_values_that_most_rows_share_stand_alone(name, scale):
+    """An edge on either side of them, and most edges for the other rows."""
+    x = scale(spiky(name))
+    (edges,) = PiecewiseLinearEncoder(48).fit(x[:, None]).bin_edges_
+    assert len(edges) == 49
+    assert (np.diff(edges) > 0).all()
+    values, counts = np.unique(x, return_counts=True)
+    for place in np.flatnonzero(counts > 0.1 * len(x)):
+        below, above = (
+            values[max(place - 1, 0)],
+            values[min(place + 1, len(values) - 1)],
+        )
+        for low, high in ((below, values[place]), (values[place], above)):
+            is_between = (low <= edges) & (edges <= high)
+            assert low == high or is_between.any()
+    common = values[counts.argmax()]
+    others = values[values != common]
+    in_bins = np.histogram(others, edges)[0]
+    assert (in_bins > 0).sum() >= 24
+    assert in_bins.max() < 0.2 * len(others)
 
 
 def test_weights_are_repeated_rows(X):

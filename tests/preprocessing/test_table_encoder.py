@@ -212,3 +212,32 @@ def test_it_pickles_and_works_in_single_precision():
     again = pickle.loads(pickle.dumps(encoder)).transform(X)
     assert again.dtype == np.float32
     np.testing.assert_array_equal(again, encoder.transform(X))
+
+
+def test_ordered_categories_are_their_ranks():
+    """The same scores as of the numbers 0, 1, 2, whatever is left unseen or unknown."""
+    levels = ["poor", "fair", "good", "ideal"]
+    seen = ["good", "poor", "fair", None, "good", "poor"]
+    cut = pd.Categorical(seen, categories=levels, ordered=True)
+    ranks = [2.0, 0.0, 1.0, np.nan, 2.0, 0.0]
+    X = pd.DataFrame({"cut": cut, "plain": cut.as_unordered(), "rank": ranks})
+    encoder = TableEncoder().fit(X)
+    assert list(encoder.kinds_) == ["number", "category", "number"]
+    assert encoder.orders_[0].tolist() == levels
+    assert encoder.orders_[1:] == [None, None]
+    written = encoder.transform(X)
+    np.testing.assert_array_equal(written[:, 0], written[:, 1])
+    new = pd.DataFrame({
+        "cut": ["ideal", "fair", "odd"], "plain": "good", "rank": [3.0, 1.0, np.nan],
+    })  # fmt: skip
+    written = encoder.transform(new)
+    np.testing.assert_array_equal(written[:, 0], written[:, 1])
+    np.testing.assert_array_equal(np.isnan(written[:, 0]), [False, False, True])
+    # Named as a category it is one.
+    encoder = TableEncoder(["cut"]).fit(X[["cut", "rank"]])
+    assert list(encoder.kinds_) == ["category", "number"]
+    assert encoder.categories_[0].tolist() == ["fair", "good", "poor", None]
+    # Two levels without gaps are 0 and 1, in their order.
+    two = pd.DataFrame({"size": pd.Categorical(["s", "l", "s"], ["s", "l"], True)})
+    assert TableEncoder().fit(two).kinds_ == ["binary"]
+    assert TableEncoder().fit_transform(two).ravel().tolist() == [0, 1, 0]
