@@ -32,6 +32,11 @@ struct Options {
 // none.
 struct Penalty {
   std::vector<double> l1, l2;
+
+  static bool is_any(const std::vector<double>& weights) {
+    return std::any_of(weights.begin(), weights.end(),
+                       [](double weight) { return weight > 0.0; });
+  }
 };
 
 class Descent {
@@ -42,6 +47,8 @@ class Descent {
       : cost_(cost),
         penalty_(std::move(penalty)),
         options_(options),
+        is_penalized_(Penalty::is_any(penalty_.l1) || Penalty::is_any(penalty_.l2)),
+        has_proximal_step_(options.positive || Penalty::is_any(penalty_.l1)),
         rate_(options.learning_rate),
         theta_(theta, theta + cost.size()),
         gradient_(cost.size()),
@@ -90,10 +97,6 @@ class Descent {
   static constexpr double kRounding = 1e-13;
 
   Index n_features() const { return static_cast<Index>(penalty_.l1.size()); }
-  bool has_proximal_step() const {
-    return options_.positive || std::any_of(penalty_.l1.begin(), penalty_.l1.end(),
-                                            [](double weight) { return weight > 0.0; });
-  }
 
   Status iterate() {
     previous_ = theta_;
@@ -118,7 +121,7 @@ class Descent {
       theta_[i] += options_.nesterov ? momentum * velocity_[i] - rate * gradient_[i]
                                      : velocity_[i];
     }
-    apply_proximal_map(theta_, rate);
+    if (has_proximal_step_) apply_proximal_map(theta_, rate);
   }
 
   double current_rate() const {
@@ -185,6 +188,7 @@ class Descent {
   // J with its penalty at theta; gradient_ <- gradient of all but the l1 part.
   double evaluate(const std::vector<double>& theta) {
     double loss = cost_.evaluate(theta.data(), gradient_.data());
+    if (!is_penalized_) return loss;
     for (Index t = 0; t < cost_.n_targets(); ++t) {
       const std::size_t start = static_cast<std::size_t>(t * cost_.n_coefficients());
       for (std::size_t j = 0; j < penalty_.l1.size(); ++j) {
@@ -199,10 +203,9 @@ class Descent {
   // norms_ <- norm of the gradient for each target; with a proximal step, of the
   // gradient mapping, which vanishes at the minimum.
   void measure_gradient(const std::vector<double>& theta) {
-    const bool maps = has_proximal_step();
-    if (maps) map_gradient(theta);
+    if (has_proximal_step_) map_gradient(theta);
     const Index n = cost_.n_coefficients();
-    const double* part = maps ? mapping_.data() : gradient_.data();
+    const double* part = has_proximal_step_ ? mapping_.data() : gradient_.data();
     for (double& norm : norms_) {
       norm = std::sqrt(quadratic::dense::dot(part, part, n));
       part += n;
@@ -224,6 +227,7 @@ class Descent {
   quadratic::Cost& cost_;
   Penalty penalty_;
   Options options_;
+  bool is_penalized_, has_proximal_step_;
   double rate_;
   std::vector<double> theta_, gradient_, velocity_, previous_, mapping_;
   std::vector<double> threshold_, norms_;  // of each target

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <functional>
 #include <vector>
 
 #include "blas.hpp"
@@ -16,18 +15,29 @@ namespace sklearn_backprop::quadratic {
 
 namespace dense {
 
+constexpr Index kLanes = 16;
+
+inline double dot_of_few(const double* a, const double* b, Index n) {
+  double sum = 0.0;
+  for (Index j = 0; j < n; ++j) sum += a[j] * b[j];
+  return sum;
+}
+
 // Several partial sums, so that additions need not wait for each other.
-SKB_CLONES inline double dot(const double* a, const double* b, Index n) {
-  constexpr int kLanes = 16;
+SKB_CLONES inline double dot_of_many(const double* a, const double* b, Index n) {
   double lane[kLanes] = {};
   Index j = 0;
   for (; j + kLanes <= n; j += kLanes) {
-    for (int l = 0; l < kLanes; ++l) lane[l] += a[j + l] * b[j + l];
+    for (Index l = 0; l < kLanes; ++l) lane[l] += a[j + l] * b[j + l];
   }
   for (; j < n; ++j) lane[0] += a[j] * b[j];
   double sum = 0.0;
   for (const double part : lane) sum += part;
   return sum;
+}
+
+inline double dot(const double* a, const double* b, Index n) {
+  return n < kLanes ? dot_of_few(a, b, n) : dot_of_many(a, b, n);
 }
 
 // out += factor * x
@@ -69,7 +79,7 @@ class GramCost final : public Cost {
   // gradient = H theta - b;  J = (theta'(gradient - b) + c) / 2
   double evaluate(const double* theta, double* gradient) override {
     if (n_ <= kFewCoefficients) {
-      add_columns(theta, gradient);
+      multiply_few(theta, gradient);
     } else {
       std::copy(linear_.begin(), linear_.end(), gradient);
       blas::multiply('N', n_, n_targets_, n_, hessian_.data(), n_, theta, -1.0,
@@ -83,13 +93,14 @@ class GramCost final : public Cost {
  private:
   static constexpr Index kFewCoefficients = 16;  // calling BLAS would take longer
 
-  // Column by column, which lie one after the other.
-  void add_columns(const double* theta, double* gradient) const {
-    std::transform(linear_.begin(), linear_.end(), gradient, std::negate<double>());
+  // In registers: a step waits for the one before it, and no sum for memory.
+  void multiply_few(const double* theta, double* gradient) const {
     for (Index t = 0; t < n_targets_; ++t) {
-      for (Index j = 0; j < n_; ++j) {
-        dense::add_multiple(hessian_.data() + j * n_, theta[t * n_ + j], n_,
-                            gradient + t * n_);
+      for (Index i = 0; i < n_; ++i) {
+        double sum = -linear_[static_cast<std::size_t>(t * n_ + i)];
+        const double* column = hessian_.data() + i;
+        for (Index j = 0; j < n_; ++j) sum += column[j * n_] * theta[t * n_ + j];
+        gradient[t * n_ + i] = sum;
       }
     }
   }
