@@ -78,9 +78,10 @@ def symmetric_start(
 
 def _has_equal_units(W: np.ndarray) -> bool:
     """Whether the columns of W (n_in, n_out) are equal, but for rounding."""
-    if W.ndim != 2 or W.shape[1] < 2 or not np.isfinite(W).all():
+    if W.ndim != 2 or W.shape[1] < 2:
         return False
-    return bool(np.ptp(W, axis=1).max() <= 1e-6 * np.abs(W).max())
+    largest = np.abs(W).max()
+    return bool(np.isfinite(largest) and np.ptp(W, axis=1).max() <= 1e-6 * largest)
 
 
 def vanishing_gradients(

@@ -31,6 +31,8 @@ class Records(dict[str, np.ndarray]):
 
     def without(self, names: Collection[str]) -> "Records":
         """Leave some arrays out."""
+        if not names:
+            return self
         left = [i for i, name in enumerate(self.names) if name not in names]
         measures = {n: m[:, left] if m.ndim == 2 else m for n, m in self.items()}
         return Records(

@@ -9,6 +9,7 @@ are there once for each, (n_members, ...). Layers name arrays by rows of the tab
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -87,7 +88,7 @@ class Parameter:
             return "output"
         return "embedding" if self.layer == EMBEDDING else f"hidden {self.layer + 1}"
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name the array, as columns of the records are."""
         words = self.layer_name, self.part, ROLES[self.role].name

@@ -1,5 +1,7 @@
 """When training diverged: how one sees it, and what to say."""
 
+from math import isfinite
+
 import numpy as np
 
 from .._rows import TrainingRows
@@ -21,7 +23,7 @@ SCALE_ANYTHING = "scale X and y, for instance with StandardScaler"
 def are_finite(*arrays: np.ndarray) -> bool:
     """Tell it by sums of squares, element by element only where those overflow."""
     with np.errstate(all="ignore"):
-        return all(np.isfinite(a @ a) or bool(np.isfinite(a).all()) for a in arrays)
+        return all(isfinite(a @ a) or bool(np.isfinite(a).all()) for a in arrays)
 
 
 NON_FINITE = {

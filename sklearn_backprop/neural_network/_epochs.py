@@ -187,7 +187,7 @@ class NetworkEpochs(EpochLoop):
     def _pass(self):
         settings, network = self.settings, self.state.network
         rates = settings.rates(self.state.progress, len(self.rows))
-        self.rate = float(np.mean(rates))
+        self.rate = rates if isinstance(rates, float) else float(rates.mean())
         return self.pass_batches(
             self.trainer,
             network.theta,

@@ -41,6 +41,7 @@ from ._verdict import verdicts
 __all__ = ["FLOATS", "NetworkEstimator", "ValidationData", "validation_data"]
 
 FLOATS = (np.float64, np.float32)
+_LARGEST_SEED = int(np.iinfo(np.int32).max)
 
 
 class ValidationData(NamedTuple):
@@ -573,7 +574,7 @@ class NetworkEstimator(
 
 
 def _draw_seed(rng) -> int:
-    return int(rng.randint(np.iinfo(np.int32).max))
+    return int(rng.randint(_LARGEST_SEED))
 
 
 def validation_data(X_val, y_val, sample_weight_val) -> ValidationData | None:

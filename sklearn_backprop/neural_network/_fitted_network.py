@@ -130,7 +130,7 @@ class FittedNetwork(RecordsTraining, StoredStateMixin, BaseEstimator):
             **self._sizes(),
             validation_loss=self.validation_loss_curve_,
             validation_scores=self.validation_scores_,
-            history=self.gradient_history_,
+            history=self._training.history(),
             names=self.gradient_history_names_,
             recurrent_names=network.architecture.recurrent_names,
             reads_backwards=network.architecture.reads_backwards,

@@ -76,18 +76,21 @@ _FIXED: dict[str, Draw] = {
     ),
     "uniform_by_size": _preset(1 / 3, "out", "uniform"),  # within 1 / sqrt(n_out)
 }
+_RULES = {**INITIALIZERS, **_FIXED}
 
 
 def _rule_of(parameter: Parameter, init: str) -> Draw:
     """Find the rule by which an array starts: `init` chooses that of weights only."""
     if init == "auto" or not ROLES[parameter.role].follows_init:
-        return {**INITIALIZERS, **_FIXED}[parameter.initializer]
+        return _RULES[parameter.initializer]
     return INITIALIZERS[INIT_ALIASES.get(init, init)]
 
 
 def _draw(parameter: Parameter, init: str, rng: np.random.RandomState) -> np.ndarray:
     """Draw an array, gate by gate."""
     rule, (*others, n_columns) = _rule_of(parameter, init), parameter.shape
+    if parameter.n_gates == 1:
+        return rule(rng, parameter.shape)
     shape = (*others, n_columns // parameter.n_gates)
     return np.concatenate([rule(rng, shape) for _ in range(parameter.n_gates)], axis=-1)
 

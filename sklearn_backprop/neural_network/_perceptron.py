@@ -53,7 +53,7 @@ class _HiddenLayer:
 
 def hidden_sizes(hidden_layer_sizes) -> list[int]:
     """Read one width or a sequence of widths, each at least 1."""
-    sizes = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object)).tolist()
+    sizes = np.array(hidden_layer_sizes, dtype=object, ndmin=1).tolist()
     if not all(isinstance(size, Real) and float(size).is_integer() for size in sizes):
         raise ValueError(
             "hidden_layer_sizes must be an integer or a list of integers, got "
