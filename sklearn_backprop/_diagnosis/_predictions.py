@@ -73,16 +73,22 @@ def is_worse_than_constant(error: float | None) -> bool:
 def worse_than_constant(
     error: float | None, target_spread, feature_scale, params: Params
 ) -> Finding | None:
-    """Find a regression that predicts its own training rows worse than a constant."""
+    """Find a regression that predicts its own training rows worse than a constant.
+
+    Without `target_spread`, targets were standardised before training.
+    """
     if not is_worse_than_constant(error):
         return None
     low, high = USUAL_SIZES
-    spread, largest = float(np.max(target_spread)), float(np.max(feature_scale))
+    spread, of_y = 1.0, ""
+    if target_spread is not None:
+        spread = float(np.max(target_spread))
+        of_y = f", whose standard deviation is {spread:.3g}"
+    largest = float(np.max(feature_scale))
     return Finding(
         "worse_than_constant",
         f"the error on training rows is {error:.3g} times that of predicting the mean "
-        f"of y, whose standard deviation is {spread:.3g}; the largest value of X is "
-        f"{largest:.3g}",
+        f"of y{of_y}; the largest value of X is {largest:.3g}",
         either(
             (
                 not low < spread < high,

@@ -51,8 +51,8 @@ class FineTuning(BaseEstimator):
         """Factors of the learning rate, a layer each."""
         return None if self.layer_rates is None else read_rates(self.layer_rates)
 
-    def _pretrained_network(self) -> Network | None:
-        """The network to start from, fitted to features of the same names."""
+    def _pretrained_estimator(self):
+        """The estimator to start from, fitted to features of the same names."""
         if self.pretrained is None:
             return None
         fitted = self.pretrained
@@ -60,8 +60,13 @@ class FineTuning(BaseEstimator):
             fitted = fitted.estimator
         if not hasattr(fitted, "_training"):
             raise _no_pretrained_network(fitted)
+        _refuse_other_tables(fitted, self)
         _refuse_other_names(fitted, self)
-        return fitted._network()
+        return fitted
+
+    def _pretrained_network(self) -> Network | None:
+        fitted = self._pretrained_estimator()
+        return None if fitted is None else fitted._network()
 
 
 def read_rates(layer_rates) -> list[float]:
@@ -100,6 +105,17 @@ def _no_pretrained_network(given) -> ValueError:
         f"pretrained must be a fitted network of this package, got a {name}. Those of "
         "scikit-learn are read by sklearn_backprop.exchange.from_sklearn."
     )
+
+
+def _refuse_other_tables(fitted, own) -> None:
+    names = [type(one).__name__ for one in (fitted, own)]
+    reads_raw = [one.__sklearn_tags__().input_tags.string for one in (fitted, own)]
+    if reads_raw[0] != reads_raw[1]:
+        raise ValueError(
+            f"pretrained is a {names[0]}, and a {names[1]} cannot start from it: one "
+            "of them reads raw tables, which an encoder turns into numbers, and the "
+            "other one reads numbers as they are."
+        )
 
 
 def _refuse_other_names(fitted, own) -> None:

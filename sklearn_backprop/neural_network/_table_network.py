@@ -14,6 +14,7 @@ from ..preprocessing import TableEncoder
 from ..preprocessing._table_columns import read_raw_table
 from ._estimator import NetworkEstimator
 from ._examples import Examples, read_weights
+from ._fine_tuning import FineTuning
 from ._hidden_layers import HiddenLayers
 from ._inputs import Inputs, columns_of
 from ._numerical_embeddings import embedding_of
@@ -26,7 +27,7 @@ __all__ = ["TableNetwork"]
 _AUTO = StrOptions({"auto"})
 
 
-class TableNetwork(HiddenLayers, NetworkEstimator):
+class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
     """A perceptron behind an encoder of raw tables.
 
     Parameters
@@ -55,6 +56,11 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
     n_members : int or "auto", default="auto"
         Number of members of an ensemble that is trained as one network; "auto" is 16,
         fewer from 100 000 rows on (see Notes). 1 is the fast mode: one network.
+    pretrained : fitted preset, FrozenEstimator or None, default=None
+        A preset of the same hidden layers and members to start from, fitted to these
+        features, perhaps for other targets: its encoder is taken over, and every array
+        but the output layer's is copied. In a FrozenEstimator it survives `clone`, as
+        grid searches need.
     solver : {"adam", "adamw", "sgd", "adagrad", "rmsprop", "lbfgs"}, default="adamw"
         All but "lbfgs" step once per mini-batch.
     alpha : float, default=0.0
@@ -151,6 +157,7 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
 
     _parameter_constraints: dict = {
         **HiddenLayers._parameter_constraints,
+        **FineTuning._parameter_constraints,
         **TrainingParameters._parameter_constraints,
         "categorical_features": ["array-like", StrOptions({"from_dtype"}), None],
         "max_categories": [Interval(Integral, 1, None, closed="left")],
@@ -222,6 +229,10 @@ class TableNetwork(HiddenLayers, NetworkEstimator):
         return self._encode_table(read_raw_table(self, X, reset=False))
 
     def _fit_encoder(self, X, weight) -> None:
+        source = self._pretrained_estimator()
+        if source is not None:  # whose layers read what its encoder writes
+            self.table_encoder_ = source.table_encoder_
+            return
         n_rows = X.shape[0] if weight is None else int(np.count_nonzero(weight))
         self.table_encoder_ = TableEncoder(
             self.categorical_features,

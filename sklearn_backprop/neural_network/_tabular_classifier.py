@@ -66,6 +66,8 @@ class TabularMLPClassifier(TableNetwork, NetworkClassifier):
         embedded_features=None,
         n_members="auto",
         member_weights="mini",
+        pretrained=None,
+        layer_rates=None,
         loss="log_loss",
         class_weight=None,
         label_smoothing=0.0,

@@ -75,6 +75,8 @@ class TabularMLPRegressor(TableNetwork, NetworkRegressor):
         embedded_features=None,
         n_members="auto",
         member_weights="mini",
+        pretrained=None,
+        layer_rates=None,
         loss="squared_error",
         quantile=0.5,
         huber_delta=1.35,

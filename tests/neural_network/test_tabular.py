@@ -9,6 +9,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import eye_array
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -364,6 +366,14 @@ def test_history_and_diagnosis_are_those_of_the_perceptrons():
     assert len(model.validation_scores_) == n_epochs == model.n_iter_
 
 
+def test_a_regression_worse_than_a_constant_is_said():
+    model = TabularMLPRegressor(**{**QUICK, "max_iter": 1}, init_scale=4.0)
+    with pytest.warns(ConvergenceWarning, match="of predicting the mean of y; the lar"):
+        model.fit(X, Y)
+    (finding,) = (f for f in diagnose(model) if f.kind == "worse_than_constant")
+    assert "TransformedTarget" not in str(finding)
+
+
 def test_what_is_wrong_is_said():
     with pytest.raises(ValueError, match=r"names \['z'\], which are not columns"):
         TabularMLPRegressor(**QUICK, categorical_features=["z"]).fit(X, Y)
@@ -404,3 +414,47 @@ def test_probabilities_agree_with_labels():
     assert_array_equal(model.predict(X), p.argmax(axis=1))
     assert isinstance(model, TabularMLPClassifier)
     assert not isinstance(model, BackpropMLPClassifier)
+
+
+def test_a_preset_starts_from_another_for_other_targets():
+    """Its encoder comes along, so that equal rows become equal inputs."""
+    quick = {**QUICK, "early_stopping": False}
+    source = TabularMLPClassifier(**quick).fit(X, Y > 0)
+    few, y = X[:70].copy(), Y[:70]
+    few["colour"] = few["colour"].replace("blue", "violet")
+    frozen = TabularMLPRegressor(
+        **quick, pretrained=FrozenEstimator(source), layer_rates=[0, 0, 1]
+    )
+    with pytest.warns(ConvergenceWarning, match="worse than a constant"):
+        model = clone(frozen).fit(few, y)  # in four epochs of an output layer
+    assert model.table_encoder_ is source.table_encoder_
+    before, after = (
+        {row.name: row.view(network.theta) for row in network.architecture.parameters}
+        for network in (source._training.network, model._training.network)
+    )
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert moved == {"output weights", "output biases"}
+    again = pickle.loads(pickle.dumps(model))
+    assert_array_equal(again.predict(X), model.predict(X))
+    thawed = clone(frozen).set_params(layer_rates=None).fit(few, y)
+    assert not np.array_equal(
+        thawed._training.network.theta[:10], source._training.network.theta[:10]
+    )
+
+
+def test_presets_and_perceptrons_do_not_start_from_each_other():
+    numbers = X[["size", "day"]].astype({"day": "int64"})
+    preset = TabularMLPRegressor(**QUICK).fit(numbers, Y)
+    plain = BackpropMLPRegressor(
+        (16,), n_members=3, numerical_embedding="piecewise_linear", max_iter=2
+    ).fit(numbers, Y)
+    for model, source in ((clone(preset), plain), (clone(plain), preset)):
+        with pytest.raises(ValueError, match="one of them reads raw tables"):
+            model.set_params(pretrained=source).fit(numbers, Y)
+    other = TabularMLPRegressor(**QUICK, pretrained=preset)
+    with pytest.raises(ValueError, match="fitted to other features"):
+        other.fit(numbers.rename(columns={"day": "night"}), Y)
+    wider = clone(other).set_params(hidden_layer_sizes=(17,), pretrained=preset)
+    with pytest.raises(ValueError, match="another network than this one"):
+        wider.fit(numbers, Y)
