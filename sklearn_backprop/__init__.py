@@ -1,7 +1,6 @@
 """Linear regression and neural networks by gradients, for scikit-learn."""
 
-from importlib.metadata import version
-
+from ._stored import this_version as _this_version
 from .linear_model import GDLinearRegression
 from .neural_network import (
     BackpropMLPClassifier,
@@ -12,7 +11,6 @@ from .neural_network import (
     TabularMLPRegressor,
 )
 
-__version__ = version("sklearn-backprop")
 __all__ = [
     "BackpropMLPClassifier",
     "BackpropMLPRegressor",
@@ -22,3 +20,10 @@ __all__ = [
     "TabularMLPClassifier",
     "TabularMLPRegressor",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """Look for the version when it is asked for."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _this_version()

@@ -7,6 +7,7 @@ class shows the text of all its bases as well, by `shows_inherited_text`.
 import inspect
 import re
 from collections.abc import Sequence
+from functools import cache
 
 __all__ = ["DocumentationLinkMixin", "shows_inherited_text"]
 
@@ -59,6 +60,7 @@ def _is_described(cls: type) -> bool:
     return cls.__module__.partition(".")[0] == _PACKAGE and bool(vars(cls)["__doc__"])
 
 
+@cache
 def _sections(cls: type) -> dict[str, str]:
     """Cut a docstring at its headings; what stands before them has the key ""."""
     parts = _HEADING.split(inspect.cleandoc(vars(cls)["__doc__"]) + "\n")

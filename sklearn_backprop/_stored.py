@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ._warning import warn
 from .exceptions import InconsistentVersionWarning
 
-__all__ = ["StoredStateMixin", "pack", "stored", "unpack"]
+__all__ = ["StoredStateMixin", "pack", "stored", "this_version", "unpack"]
 
 _KIND = "_kind"
 _VERSION = "_sklearn_backprop_version"
@@ -57,7 +57,8 @@ def unpack(plain: Any) -> Any:
 
 
 @cache
-def _this_version() -> str:
+def this_version() -> str:
+    """Look up the version of the package: that takes longer than to train a network."""
     return version("sklearn-backprop")
 
 
@@ -70,15 +71,15 @@ class StoredStateMixin:
             name: pack(value) if name.startswith("_") else value
             for name, value in state.items()
         }
-        return {**packed, _VERSION: _this_version()}
+        return {**packed, _VERSION: this_version()}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         written_by = state.get(_VERSION, "before 0.1.0")
-        if written_by != _this_version():
+        if written_by != this_version():
             warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
-                    current_version=_this_version(),
+                    current_version=this_version(),
                     original_version=written_by,
                 )
             )

@@ -6,7 +6,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 
 from ._architecture import Architecture
 from ._network import Network
@@ -89,6 +88,8 @@ def read_rates(layer_rates) -> list[float]:
 
 
 def _no_pretrained_network(given) -> ValueError:
+    from sklearn.pipeline import Pipeline  # takes a while, and is for this message only
+
     name = type(given).__name__
     if isinstance(given, Pipeline):
         return ValueError(

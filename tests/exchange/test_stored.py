@@ -218,7 +218,7 @@ def test_another_version_is_warned_of(name, route, monkeypatch):
     dump, read = ROUTES[route]
     model = fit(SETTINGS[name])
     with monkeypatch.context() as patch:
-        patch.setattr(_stored, "_this_version", lambda: "0.0.7")
+        patch.setattr(_stored, "this_version", lambda: "0.0.7")
         data = dump(model)
     name, current = type(model).__name__, sklearn_backprop.__version__
     with pytest.warns(InconsistentVersionWarning) as caught:
