@@ -118,12 +118,12 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
     Infinite numbers are an error. All is computed in float32, tables of fewer than 64
     rows in float64.
 
-    Normal quantiles, bins and members are those of Gorishniy et al. (2025). Where values
-    repeat, as in columns that are mostly zero, three things differ: equal numbers get
-    one quantile and no noise; bins lie at quantiles of distinct values, which count by
-    the square root of their rows, for quantiles of rows leave a column of 92 % zeros
-    three bins; and a column of two values enters as 0 and 1, for there is nothing to
-    bend between two points.
+    Normal quantiles, bins and members are those of Gorishniy et al. (2025). Where
+    values repeat, as in columns that are mostly zero, three things differ: equal
+    numbers get one quantile and no noise; bins lie at quantiles of distinct values,
+    which count by the square root of their rows, for quantiles of rows leave a column
+    of 92 % zeros three bins; and a column of two values enters as 0 and 1, for there is
+    nothing to bend between two points.
 
     What "auto" stands for goes by the number of rows that are trained on:
 
