@@ -559,8 +559,8 @@ class ResidualSums:
 
     def __getstate__(self) -> tuple[int, _Float64]: ...
     def __setstate__(self, state: tuple[int, _Float64]) -> None: ...
-    def gradient(self, mean: _Float64) -> _Float64:
-        """Sums (k, p) of weight * r * (x - mean), rounded once."""
+    def gradient(self, center: _Float64, offset: _Float64) -> _Float64:
+        """Sums (k, p) of weight * r * (x - center - offset), rounded once."""
 
     @property
     def residual(self) -> _Float64:

@@ -124,11 +124,12 @@ class ResidualSums {
     });
   }
 
-  nb::object gradient(const Vector& mean) const {
-    require(mean.shape(0) == n_features_, "mean must have one entry a feature.");
+  nb::object gradient(const Vector& center, const Vector& offset) const {
+    require(center.shape(0) == n_features_ && offset.shape(0) == n_features_,
+            "center and offset must have one entry a feature.");
     std::vector<double> out(n_features_ * sums_.size());
     for (std::size_t t = 0; t < sums_.size(); ++t) {
-      residual::round_centered(sums_[t], mean.data(), n_features_,
+      residual::round_centered(sums_[t], center.data(), offset.data(), n_features_,
                                out.data() + t * n_features_);
     }
     return to_numpy(out, {sums_.size(), n_features_});
@@ -357,7 +358,7 @@ void bind_linear_model(nb::module_& m) {
       .def("merge", &ResidualSums::merge, "other"_a)
       .def("__getstate__", &ResidualSums::state)
       .def("__setstate__", &ResidualSums::construct_from_state)
-      .def("gradient", &ResidualSums::gradient, "mean"_a)
+      .def("gradient", &ResidualSums::gradient, "center"_a, "offset"_a)
       .def_prop_ro("residual", &ResidualSums::residual)
       .def_prop_ro("squares", &ResidualSums::squares);
   bind_costs(m);

@@ -122,12 +122,15 @@ void add_rows(const Problem<T>& problem, int n_threads, Sums& total, Between& be
   for (const Sums& share : shares) total.add(share);
 }
 
-// gradient (p) <- sum w r (x - mean), taken in double-double and rounded once.
-inline void round_centered(const Sums& sums, const double* mean, std::size_t n_features,
-                           double* gradient) {
+// gradient (p) <- sum w r (x - center - offset), taken in double-double and rounded
+// once. The mean comes in two parts: where it is large, residuals have the rounding of
+// the intercept in common, which falls out of no mean that is rounded itself.
+inline void round_centered(const Sums& sums, const double* center, const double* offset,
+                           std::size_t n_features, double* gradient) {
   for (std::size_t j = 0; j < n_features; ++j) {
     const DoubleDouble raw{sums.hi[j], sums.lo[j]};
-    gradient[j] = (raw + (-(sums.residual * mean[j]))).value();
+    const DoubleDouble left = raw + (-(sums.residual * center[j]));
+    gradient[j] = (left + (-(sums.residual * offset[j]))).value();
   }
 }
 

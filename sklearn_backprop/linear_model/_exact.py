@@ -204,10 +204,11 @@ def _refine(
     Each correction solves the normal equations for what the residuals still correlate
     with X; one is nearly always enough, more are made while they shrink.
     """
-    last = np.inf
+    last, p = np.inf, sums.n_features
+    mean = sums.mean.center[:p], sums.mean.offset[:p]
     for _ in range(_MAX_CORRECTIONS):
         residuals = sums_at(coef, intercept)
-        gradient = residuals.gradient(sums.x_mean).T - penalty * coef
+        gradient = residuals.gradient(*mean).T - penalty * coef
         step = inverse.apply(gradient)
         size = float(np.linalg.norm(step) / max(np.linalg.norm(coef), _TINY))
         if not size < last:

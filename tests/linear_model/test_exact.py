@@ -88,7 +88,7 @@ def test_nist_reference_sets(name):
     assert correct_digits(found, exact) >= NIST_DIGITS[name]
 
 
-@pytest.mark.parametrize("offset", [0.0, 1e4, 1e8])
+@pytest.mark.parametrize("offset", [0.0, 1e4, 1e8, 1e12, 1e14])
 def test_an_offset_costs_no_digits_that_the_data_hold(offset):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 3)) + offset  # rounded here: these are the data
