@@ -55,6 +55,7 @@ def test_no_sources_are_installed():
 OPTIONAL = "matplotlib", "rich", "onnx", "skl2onnx", "skops", "dask", "distributed"
 
 
+@pytest.mark.once
 def test_import_needs_no_optional_dependency(tmp_path):
     # Hidden rather than looked for: scikit-learn itself imports rich where it can.
     code = (
@@ -64,6 +65,7 @@ def test_import_needs_no_optional_dependency(tmp_path):
     subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True)
 
 
+@pytest.mark.once
 def test_import_needs_no_callbacks(tmp_path):
     """As with scikit-learn 1.7 and 1.8: without set_callbacks, and fitting."""
     code = (

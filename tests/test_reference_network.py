@@ -11,6 +11,7 @@ from reference_network import ACTIVATIONS, LINKS, LOSSES, ReferenceNetwork, adam
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+pytestmark = pytest.mark.once
 LOSS_PARAMETER = {"huber": 0.7, "quantile": 0.3}
 
 

@@ -236,6 +236,7 @@ def test_plain_estimators_refuse_dask_collections(Plain):
         model.predict(lazy)
 
 
+@pytest.mark.once
 def test_that_refusal_does_not_import_dask_and_no_client_is_an_error():
     code = (
         "import sys, sklearn_backprop as s\n"

@@ -16,6 +16,7 @@ from sklearn_backprop.dask import (
 from sklearn_backprop.exceptions import ClusterLostError
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.xdist_group("dask"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]

@@ -21,6 +21,7 @@ from sklearn_backprop.dask import DaskBackpropMLPClassifier, DaskBackpropMLPRegr
 from sklearn_backprop.exceptions import DivergenceError
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.xdist_group("dask"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
 ]

@@ -83,8 +83,7 @@ def test_passes_over_many_rows_answer(what, n_threads):
     interrupt(lambda: run(1000), lambda: run(600_000), 600)
 
 
-@pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("n_threads", "dtype"), [(1, np.float32), (2, np.float64)])
 @pytest.mark.parametrize("what", ["gram", "residuals"])
 def test_the_exact_road_answers(what, dtype, n_threads):
     n_rows, n_features = 20_000_000, 100

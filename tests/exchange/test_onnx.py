@@ -77,6 +77,7 @@ def assert_same(actual, expected, tolerance):
     assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("activation", _engine.activation_names())
 def test_every_architecture(activation, dtype):
@@ -104,6 +105,7 @@ def padded_sequences(n_rows=30, n_steps=6, n_channels=3, dtype=np.float64):
     return rows.reshape(n_rows, -1)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -143,6 +145,7 @@ MEMBERS = {
 }
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("members", MEMBERS)
 @pytest.mark.parametrize("embedding", EMBEDDINGS)

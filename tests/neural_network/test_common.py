@@ -22,7 +22,7 @@ from sklearn_backprop.neural_network._perceptron import (
 from sklearn_backprop.neural_network._schedules import SCHEDULES
 from sklearn_backprop.neural_network._solvers import SOLVERS
 
-SMALL = {"hidden_layer_sizes": (16, 8), "learning_rate_init": 0.01}
+SMALL = {"hidden_layer_sizes": (16, 8), "learning_rate_init": 0.01, "max_iter": 60}
 
 # Every choice once, several in a setting. What the checks ask of validation, tags and
 # attributes is the same for all, and where a choice is arithmetic alone the reference
@@ -54,8 +54,15 @@ LOSSES = {
 PLAIN = [
     BackpropMLPClassifier(),
     BackpropMLPRegressor(),
-    BackpropRNNClassifier((8,), cell="gru", bidirectional=True, pooling="mean"),
-    BackpropRNNRegressor((16,), learning_rate_init=0.01),
+    BackpropRNNClassifier(
+        (8,),
+        cell="gru",
+        bidirectional=True,
+        pooling="mean",
+        learning_rate_init=0.01,
+        max_iter=60,
+    ),
+    BackpropRNNRegressor((16,), learning_rate_init=0.01, max_iter=60),
 ]
 
 
@@ -99,7 +106,7 @@ def test_sklearn_check(estimator, check):
         ),
         BackpropMLPRegressor(
             **SMALL,
-            numerical_embedding=PeriodicEmbedding(frequency_scale=1.0),
+            numerical_embedding=PeriodicEmbedding(n_frequencies=8, frequency_scale=1.0),
             n_members=2,
             member_weights="independent",
         ),

@@ -35,7 +35,12 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@parametrize_with_checks([TabularMLPClassifier(**SMALL), TabularMLPRegressor(**SMALL)])
+@parametrize_with_checks(
+    [
+        TabularMLPClassifier(**SMALL, max_iter=60),
+        TabularMLPRegressor(**SMALL, max_iter=60),
+    ]
+)
 def test_sklearn_check(estimator, check):
     check(estimator)
 
