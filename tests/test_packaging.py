@@ -100,17 +100,31 @@ def test_the_version_is_stated_once():
     assert not [path for path in places if stated in path.read_text(encoding="utf-8")]
 
 
-def test_each_release_has_its_changes():
+def releases():
+    """Return the headings of the changelog as (name, date), newest first."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", text, re.M)
-    assert headings
     assert len(headings) == len(re.findall(r"^## ", text, re.M))
-    assert all(date for name, date in headings if name != "Unreleased")
-    releases = [Version(name) for name, _ in headings if name != "Unreleased"]
-    assert releases == sorted(set(releases), reverse=True)
+    return headings
+
+
+def test_each_release_has_its_changes():
+    dated = [(Version(name), date) for name, date in releases() if name != "Unreleased"]
+    assert all(date for _, date in dated)
+    versions = [version for version, _ in dated]
+    assert versions == sorted(set(versions), reverse=True)
     current = Version(project()["version"])
-    if not current.is_prerelease:
-        assert current == releases[0]
+    if current.is_prerelease:
+        assert releases()[0][0] == "Unreleased"
+        assert all(current > version for version in versions)
+    else:
+        assert releases()[0][0] == str(current)
+
+
+def test_each_release_has_its_stored_models():
+    folder = ROOT / "tests" / "data" / "models"
+    names = {name for name, _ in releases() if name != "Unreleased"}
+    assert names <= {path.name for path in folder.iterdir()}
 
 
 def test_the_license_is_the_same_everywhere():
