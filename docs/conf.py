@@ -26,11 +26,13 @@ extensions = [
     "sphinx-mathjax-offline",
     "scikit_learn_links",
     "fitted_names",
+    "chinese_lines",
 ]
 exclude_patterns = ["README.md", "_ext", "_templates", "images"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 templates_path = ["_templates"]
 default_role = "literal"
+toc_object_entries_show_parents = "hide"
 
 # -- What docstrings say ---------------------------------------------------------------
 autosummary_generate = True

@@ -15,6 +15,15 @@ import matplotlib.pyplot as plt
 import pytest
 from threadpoolctl import threadpool_limits
 
+import sklearn_backprop
+from sklearn_backprop._diagnosis._finding import _TITLES
+from sklearn_backprop.neural_network._initializers import INITIALIZERS
+from sklearn_backprop.neural_network._labels import CLASSIFICATION_LOSSES
+from sklearn_backprop.neural_network._numbers import REGRESSION_LOSSES
+from sklearn_backprop.neural_network._perceptron import ACTIVATIONS
+from sklearn_backprop.neural_network._schedules import SCHEDULES
+from sklearn_backprop.neural_network._solvers import STOCHASTIC_SOLVERS
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
     "README.md",
@@ -120,6 +129,28 @@ def test_python_on_the_site_is_run(page):
     assert all(
         line.lstrip().startswith(">>> ") for line in re.findall(begin, text, re.M)
     )
+
+
+@pytest.mark.parametrize("name", ["BackpropMLPClassifier", "BackpropMLPRegressor"])
+def test_the_page_for_users_of_scikit_learn_names_every_parameter(name):
+    text = (ROOT / "docs" / "how_to" / "from_scikit_learn.rst").read_text("utf-8")
+    parameters = getattr(sklearn_backprop, name)().get_params()
+    assert not [name for name in parameters if f"``{name}``" not in text]
+
+
+def test_the_guide_names_all_that_can_be_diagnosed_or_chosen():
+    kinds = (ROOT / "docs" / "guide" / "diagnosis.rst").read_text("utf-8")
+    assert not [kind for kind in _TITLES if f'* - "{kind}"' not in kinds]
+    schedules = (ROOT / "docs" / "guide" / "learning_rate.rst").read_text("utf-8")
+    assert not [name for name in SCHEDULES if f'- ``"{name}"``' not in schedules]
+    for registry, page in [
+        (ACTIVATIONS, "activations"),
+        (STOCHASTIC_SOLVERS, "optimizers"),
+        (INITIALIZERS, "starts"),
+        ([*REGRESSION_LOSSES, *CLASSIFICATION_LOSSES], "losses"),
+    ]:
+        text = (ROOT / "docs" / "guide" / f"{page}.rst").read_text("utf-8")
+        assert not [name for name in registry if f'"{name}"' not in text]
 
 
 def test_readme_has_code():

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parents[1]
 INDEX = (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
-MODULES = re.findall(r"^   (sklearn_backprop[\w.]*)$", INDEX, flags=re.M)
+MODULES = re.findall(r"^   (sklearn_backprop[a-z_.]*)$", INDEX, flags=re.M)
+SINGLE = re.findall(r"^   (sklearn_backprop[a-z_.]*)\.([A-Z]\w*)$", INDEX, flags=re.M)
 NAMED_BY_THE_PACKAGE = {
     f"sklearn_backprop.{name}" for name in ("engine", "linear_model", "neural_network")
 }
@@ -26,6 +27,7 @@ def public_names():
     for module in MODULES:
         names = importlib.import_module(module)
         yield from ((module, name) for name in names.__all__)
+    yield from SINGLE
 
 
 def is_kind(of, kind):
@@ -40,7 +42,8 @@ def sections_of(of) -> set[str]:
         gives = {"Returns"} if signature.return_annotation is not None else set()
         return takes | gives | {"Raises", "References", "Examples"}
     if is_kind(of, BaseEstimator):
-        return {"Parameters", "Attributes", "References", "Examples"}
+        fitted = {"Attributes"} if hasattr(of, "fit") else set()
+        return {"Parameters", "References", "Examples"} | fitted
     if hasattr(of, "from_estimator"):
         return {"Parameters", "Attributes", "References", "Examples"}
     return {"Examples"}
@@ -110,3 +113,9 @@ def test_every_public_module_is_in_the_index():
     found = pkgutil.iter_modules(sklearn_backprop.__path__, "sklearn_backprop.")
     modules = {module.name for module in found if "._" not in module.name}
     assert modules - NAMED_BY_THE_PACKAGE <= set(MODULES)
+
+
+def test_every_public_name_is_in_the_index():
+    shown = {name for _, name in public_names()}
+    for module in NAMED_BY_THE_PACKAGE:
+        assert set(getattr(importlib.import_module(module), "__all__", [])) <= shown
