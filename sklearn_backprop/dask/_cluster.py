@@ -9,6 +9,7 @@ from functools import reduce
 from typing import Any
 
 from distributed import Client, Future, KilledWorker, get_client
+from sklearn.utils import gen_batches
 
 from .._threads import one_thread
 from ..exceptions import ClusterLostError
@@ -53,6 +54,24 @@ class Cluster:
             _alone, function, *args, pure=False, retries=retries, key=_key_of(function)
         )
 
+    def submit_each(
+        self, function: Callable, *columns: Sequence, common: Sequence = (), retries=0
+    ) -> list[Future]:
+        """Let workers compute function(*row, *common) for each row of the columns.
+
+        The scheduler hears of all of them at once: a message for each takes it longer
+        than many a task.
+        """
+        return self.client.map(
+            _alone,
+            [function] * len(columns[0]),
+            *columns,
+            *([value] * len(columns[0]) for value in common),
+            pure=False,
+            retries=retries,
+            key=_key_of(function),
+        )
+
     def send(self, value: Any) -> Future:
         """Put a value where tasks are computed, once for all of them.
 
@@ -87,10 +106,8 @@ class Cluster:
         """
         level = list(futures)
         while len(level) > _FAN_IN:
-            level = [
-                self.submit(_merged, merge, *level[start : start + _FAN_IN])
-                for start in range(0, len(level), _FAN_IN)
-            ]
+            groups = [level[group] for group in gen_batches(len(level), _FAN_IN)]
+            level = self.submit_each(_merged, groups, common=[merge])
         return reduce(merge, self.gather(level))
 
     def _wait_for_workers(self, coroutine: Awaitable) -> Any:
@@ -178,5 +195,5 @@ def _itself(value: Any) -> Any:
     return value
 
 
-def _merged(merge: Callable, *results) -> Any:
+def _merged(results: Sequence, merge: Callable) -> Any:
     return reduce(merge, results)

@@ -97,10 +97,9 @@ class DaskEstimator(BaseEstimator):
         cluster = self._cluster()
         parts = read_parts(cluster, X, y, sample_weight, _unchecked)
         model = cluster.send(self.to_local())
-        scores = [
-            cluster.submit(_score_part, self._score_class, model, part)
-            for part in parts
-        ]
+        scores = cluster.submit_each(
+            _score_part, parts, common=[model, self._score_class]
+        )
         score = cluster.merge(scores, _merge_known)
         if score is None:
             raise ValueError("X has no rows, so there is nothing to score.")
@@ -165,7 +164,7 @@ def _predict_block(model, method: str, X, shape: tuple[int, ...], dtype):
     return getattr(model, method)(X)
 
 
-def _score_part(score: type[Score], model, part) -> Score | None:
+def _score_part(part, model, score: type[Score]) -> Score | None:
     if len(part) == 0:
         return None
     return score.of(part.y, model.predict(part.X), part.weight)

@@ -116,7 +116,7 @@ class DaskGDLinearRegression(DaskEstimator, GDLinearRegression):
         cluster = self._cluster()
         read = partial(_read, self._plain())
         parts = read_parts(cluster, X, y, sample_weight, read)
-        surveys = cluster.gather([cluster.submit(survey, part) for part in parts])
+        surveys = cluster.gather(cluster.submit_each(survey, parts))
         table = _PartedTable(cluster, parts, with_rows(surveys))
         self._note_columns(X, table.n_features)
         self._weight_unit = table.unit
@@ -227,9 +227,9 @@ class _PartedTable(Table):
 
     def _merged(self, merge: Callable, sums: Callable, *args):
         """Merge what a function (part, unit, *args) tells of each part."""
-        futures = [
-            self._cluster.submit(sums, part, self.unit, *args) for part in self._parts
-        ]
+        futures = self._cluster.submit_each(
+            sums, self._parts, common=[self.unit, *args]
+        )
         return self._cluster.merge(futures, merge)
 
 

@@ -162,9 +162,7 @@ class DaskNetwork(DaskEstimator):
         cluster, plain = self._cluster(), self._plain()
         parts = read_parts(cluster, X, y, sample_weight, partial(_read, plain))
         pick = _with_all_labels if is_classifier(self) else _first
-        surveys = cluster.gather(
-            [cluster.submit(_survey, part, pick) for part in parts]
-        )
+        surveys = cluster.gather(cluster.submit_each(_survey, parts, common=[pick]))
         counting = with_rows(surveys)
         self._note_columns(X, counting[0].n_features, reset=not goes_on)
         targets = _some_targets([survey.targets for survey in surveys])
@@ -227,7 +225,7 @@ class DaskNetwork(DaskEstimator):
         cluster, plain = self._cluster(), self._coding(self._plain())
         parts = read_parts(cluster, *given, partial(_read, plain))
         surveys = with_rows(
-            cluster.gather([cluster.submit(_survey, part, _first) for part in parts])
+            cluster.gather(cluster.submit_each(_survey, parts, common=[_first]))
         )
         examples = ShardedExamples(
             cluster,
@@ -419,15 +417,13 @@ class _ShardedValidation(Validation):
     def measure(self, network: Network) -> tuple[float, float]:
         cluster = self.rows.cluster
         sent = cluster.send((network, self.coder))
-        loss, _, score = cluster.merge(
-            [
-                cluster.submit(_measure, sent, self.score, examples, rows)
-                for examples, rows in zip(
-                    self.examples.shards, self.rows.shards, strict=True
-                )
-            ],
-            _merge_measures,
+        measures = cluster.submit_each(
+            _measure,
+            self.examples.shards,
+            self.rows.shards,
+            common=[sent, self.score],
         )
+        loss, _, score = cluster.merge(measures, _merge_measures)
         return loss, score.value
 
 
@@ -460,7 +456,7 @@ def _some_targets(picked):
     return known[0]
 
 
-def _measure(sent, score: type[Score], examples: Examples, rows):
+def _measure(examples: Examples, rows, sent, score: type[Score]):
     """Loss, weight and score of a shard."""
     network, coder = sent
     loss = network.mean_loss(rows)

@@ -171,7 +171,7 @@ class Local:
         )
 
 
-def train_locally(start: Start, rows: Rows, shard: int) -> Local:
+def train_locally(rows: Rows, shard: int, start: Start) -> Local:
     """Train on a shard's rows of one round; a pure function."""
     settings, network = start.settings, start.network
     theta, running = network.snapshot()
@@ -274,10 +274,10 @@ class RoundEpochs(NetworkEpochs):
         """Let each shard train for a round, and average."""
         cluster = self.rows.cluster
         start = cluster.send(self._start())
-        results = [
-            cluster.submit(train_locally, start, rows, shard, retries=_RETRIES)
-            for shard, rows in enumerate(self.rows.shards)
-        ]
+        shards = self.rows.shards
+        results = cluster.submit_each(
+            train_locally, shards, range(len(shards)), common=[start], retries=_RETRIES
+        )
         return cluster.merge(results, Local.merge)
 
     def _start(self) -> Start:

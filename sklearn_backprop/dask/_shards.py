@@ -63,12 +63,11 @@ class ShardedExamples:
         self._cluster, self._plain = cluster, plain
         is_balanced = getattr(plain, "class_weight", None) == "balanced"
         joining = clone_with(plain, class_weight=None) if is_balanced else plain
-        self.shards = [
-            cluster.submit(
-                _join, joining, dtype, *(parts[surveys[i].number] for i in own)
-            )
+        dealt = [
+            [parts[surveys[i].number] for i in own]
             for own in deal([survey.n_rows for survey in surveys], n_shards)
         ]
+        self.shards = cluster.submit_each(_join, dealt, common=[joining, dtype])
         if is_balanced:
             self._balance()
         self._weights = cluster.gather(self._each(_heaviest_and_total))
@@ -102,7 +101,7 @@ class ShardedExamples:
         return ShardedRows(self._cluster, self._each(Examples.rows, unit), unit)
 
     def _each(self, function: Callable, *args) -> list[Future]:
-        return [self._cluster.submit(function, shard, *args) for shard in self.shards]
+        return self._cluster.submit_each(function, self.shards, common=args)
 
     def _balance(self) -> None:
         """Give all classes the same weight in all rows, not in those of a shard."""
@@ -158,9 +157,7 @@ class ShardedRows(TrainingRows):
 
     def __init__(self, cluster: Cluster, shards: Sequence[Future], unit: float):
         self.cluster, self.shards, self.weight_unit = cluster, list(shards), unit
-        self._surveys = cluster.gather(
-            [cluster.submit(_RowsSurvey.of, rows) for rows in shards]
-        )
+        self._surveys = cluster.gather(cluster.submit_each(_RowsSurvey.of, shards))
         self._whole = reduce(_RowsSurvey.merge, self._surveys)
         self._spread_out: dict[int, Rows] = {}
 
@@ -205,12 +202,8 @@ class ShardedRows(TrainingRows):
         places = np.unique(np.linspace(0, len(self) - 1, n_rows).astype(int))
         per_shard = np.split(places, np.searchsorted(places, ends[:-1]))
         starts = [0, *ends[:-1]]
-        picked = self.cluster.gather(
-            [
-                self.cluster.submit(_pick, rows, own - start)
-                for rows, own, start in zip(self.shards, per_shard, starts, strict=True)
-            ]
-        )
+        own = [places - start for places, start in zip(per_shard, starts, strict=True)]
+        picked = self.cluster.gather(self.cluster.submit_each(_pick, self.shards, own))
         return Rows(
             _stack([X for X, _ in picked]), np.concatenate([Y for _, Y in picked])
         )
@@ -227,7 +220,7 @@ def _stack(blocks: Sequence[Any]):
     )
 
 
-def _join(plain, dtype: np.dtype, *parts: Part) -> Examples:
+def _join(parts: Sequence[Part], plain, dtype: np.dtype) -> Examples:
     """Join parts, encode y, and leave out rows without weight."""
     X = _stack([part.X.astype(dtype, copy=False) for part in parts])
     y = _stack([part.y for part in parts])
