@@ -182,8 +182,6 @@ class DaskGDLinearRegression(DaskEstimator, GDLinearRegression):
 class _PartedTable(Table):
     """Rows in parts on workers."""
 
-    is_refined_always = True  # the pass is shared out
-
     def __init__(self, cluster: Cluster, parts: Sequence[Future], surveys):
         self._cluster = cluster
         self._parts = [parts[survey.number] for survey in surveys]

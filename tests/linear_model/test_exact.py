@@ -112,6 +112,18 @@ def test_large_data_with_an_offset_need_no_refinement_pass():
     assert_close(moved.coef_, again.coef_, rtol=1e-12)
 
 
+def test_large_tables_lose_no_digits_to_their_condition():
+    """The same rows three times have the coefficients of a small table, refined."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40_000, 10))
+    X[:, 1] = X[:, 0] + X[:, 1] / 100
+    y = X @ rng.normal(size=10) + rng.normal(size=40_000)
+    once = GDLinearRegression(solver="normal").fit(X, y)
+    assert 100 < once.condition_number_ < 300
+    thrice = GDLinearRegression(solver="normal").fit(np.tile(X, (3, 1)), np.tile(y, 3))
+    assert_close(thrice.coef_, once.coef_, rtol=1e-13)
+
+
 @st.composite
 def problems(draw):
     """X, y and weights of a well-posed random problem."""
