@@ -264,7 +264,8 @@ TABLES = {
     "magic": (magic, True, (64, 32), 20),
     "made": (made, True, (128, 64), 10),
 }
-RATES = (0.001, 0.003, 0.01)
+RATES = (0.001, 0.003, 0.01, 0.02)
+BATCH = 128
 
 
 def run_accuracy(options) -> None:
@@ -284,7 +285,6 @@ def compare_shards(name: str, options) -> None:
         "hidden_layer_sizes": layers,
         "max_iter": epochs,
         "learning_rate": "cosine",
-        "batch_size": 128,
         "tol": 0.0,
         "n_iter_no_change": epochs,
         "track_gradients": None,
@@ -307,7 +307,10 @@ def compare_shards(name: str, options) -> None:
     by_rate = {
         rate: of_seeds(
             lambda seed, rate=rate: plain(
-                **params, learning_rate_init=rate, random_state=seed
+                **params,
+                batch_size=BATCH,
+                learning_rate_init=rate,
+                random_state=seed,
             ).fit(X_train, y_train)
         )
         for rate in RATES
@@ -323,14 +326,15 @@ def compare_shards(name: str, options) -> None:
     for n_shards in (2, 4):
         size = -(-len(X_train) // 8)
         parts = (
-            da.from_array(X_train, chunks=(size, -1)),
-            da.from_array(y_train, chunks=size),
+            da.from_array(X_train, chunks=(size, -1)).persist(),
+            da.from_array(y_train, chunks=size).persist(),
         )
         for outer in (None, "nesterov"):
             for rounds in options.rounds_tried:
                 found = of_seeds(
                     lambda seed, n=n_shards, o=outer, r=rounds, p=parts: sharded(
                         **params,
+                        batch_size=BATCH // n,  # as many steps as one process
                         learning_rate_init=best,
                         n_shards=n,
                         rounds_per_epoch=r,

@@ -41,6 +41,8 @@ CONSTRAINTS: dict[str, list] = {
     "outer": [StrOptions(set(OUTER)), None],
     "client": [Client, None],
 }
+# Below it, a step of most networks costs as much for fewer rows.
+_SMALLEST_BATCH = 32
 
 
 class DaskNetwork(DaskEstimator):
@@ -50,6 +52,9 @@ class DaskNetwork(DaskEstimator):
 
     Parameters
     ----------
+    batch_size : int or "auto", default="auto"
+        Rows per mini-batch of a shard; "auto" is min(200, n_samples) / `n_shards_`, but
+        no less than 32, so that each shard takes as many steps as one process would.
     n_shards : int or None, default=None
         Shards that train at the same time, each on some parts of the table; None makes
         one for each thread of the workers. Another number is another fit.
@@ -239,6 +244,12 @@ class DaskNetwork(DaskEstimator):
         return _ShardedValidation(examples, self._coder, self._score_class)
 
     # --- training
+    def _rows_per_batch(self, training, n_given) -> int:
+        size = super()._rows_per_batch(training, n_given)
+        if self.batch_size != "auto" or not isinstance(training, ShardedRows):
+            return size
+        return min(size, max(_SMALLEST_BATCH, size // len(training.shards)))
+
     def _make_loop(self, settings, training, tasks, validation):
         if not isinstance(training, ShardedRows):
             return super()._make_loop(settings, training, tasks, validation)

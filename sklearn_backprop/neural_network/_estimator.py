@@ -512,7 +512,7 @@ class NetworkEstimator(
             if self.solver == "lbfgs":
                 self.n_iter_ = self._train_lbfgs(training, tasks)
             else:
-                size = self._rows_per_batch(len(training), n_given)
+                size = self._rows_per_batch(training, n_given)
                 settings = self._settings(size, self._training.seed)
                 loop = self._make_loop(settings, training, tasks, validation)
                 max_iter = self._setting("max_iter")

@@ -1,5 +1,6 @@
 """The hyper-parameters of training: constraints, descriptions, and what loops read."""
 
+from collections.abc import Sized
 from numbers import Integral, Real
 
 import numpy as np
@@ -175,17 +176,17 @@ class TrainingParameters(CheckedParameters):
             warmup_epochs=self.warmup_epochs,
         )
 
-    def _rows_per_batch(self, n_training: int, n_given: int) -> int:
+    def _rows_per_batch(self, training: Sized, n_given: int) -> int:
         """Rows of a mini-batch; a batch larger than all rows that were given warns."""
         size = self._setting("batch_size")
         if size == "auto":
-            return min(200, n_training)
+            return min(200, len(training))
         if size > n_given:
             warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going "
                 "to be clipped"
             )
-        return int(min(size, n_training))
+        return int(min(size, len(training)))
 
     def _takes_batches(self) -> bool:
         """Whether `partial_fit` is there; `available_if` shows the reason if not."""

@@ -135,6 +135,19 @@ def test_a_round_averages_what_shards_learn_apart(client, outer):
         np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize(("n_shards", "size"), [(2, 75), (5, 32)])
+def test_automatic_batches_give_a_shard_the_steps_of_one_process(
+    client, n_shards, size
+):
+    """The 150 rows are one batch of one process: one step an epoch for a shard, too."""
+    parts = [da.from_array(X_IRIS, chunks=(30, -1)), da.from_array(Y_IRIS, chunks=30)]
+    fits = [
+        models(True, batch_size=batch_size, n_shards=n_shards)[1].fit(*parts)
+        for batch_size in ("auto", size)
+    ]
+    assert_same_fit(*fits)
+
+
 def test_records_of_shards_make_one(client):
     """Two shards with the same rows record what each of them does."""
     X, y = np.vstack([X_IRIS] * 2), np.concatenate([Y_IRIS] * 2)
