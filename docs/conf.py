@@ -32,6 +32,7 @@ exclude_patterns = ["README.md", "_ext", "_templates", "images"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 templates_path = ["_templates"]
 default_role = "literal"
+smartquotes = False  # names of choices are typed as they are shown, and links find them
 toc_object_entries_show_parents = "hide"
 
 # -- What docstrings say ---------------------------------------------------------------

@@ -5,9 +5,13 @@ class shows the text of all its bases as well, by `shows_inherited_text`.
 """
 
 import inspect
+import os
 import re
+import sys
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import metadata
+from itertools import takewhile
 
 __all__ = ["DocumentationLinkMixin", "shows_inherited_text"]
 
@@ -19,14 +23,36 @@ _PARAGRAPH = re.compile(r"^(?:.*\S.*\n)+", flags=re.M)
 
 
 class DocumentationLinkMixin:
-    """Keeps the page of documentation from being looked for at scikit-learn's.
+    """Leads from what a notebook shows of an estimator to its page of the site.
 
-    scikit-learn shows the descriptions of parameters as tooltips of links. Docstrings
-    are all the documentation there is, so the links stay on the page that shows them.
+    scikit-learn shows the descriptions of parameters as tooltips of links. Where no
+    site is known, the links stay on the page that shows them.
     """
 
     _doc_link_module = _PACKAGE
-    _doc_link_template = "#"
+
+    @property
+    def _doc_link_template(self) -> str:
+        address = os.environ.get("SKLEARN_BACKPROP_SITE") or _published_site()
+        return f"{address.rstrip('/')}/api/generated/{{page}}.html" if address else "#"
+
+    def _doc_link_url_param_generator(self) -> dict[str, str]:
+        return {"page": f"{_public_module(type(self))}.{type(self).__name__}"}
+
+
+@cache
+def _published_site() -> str | None:
+    """The address that pyproject.toml states under [project.urls]."""
+    stated = metadata(_PACKAGE).get_all("Project-URL") or []
+    return dict(url.split(", ") for url in stated).get("Documentation")
+
+
+def _public_module(cls: type) -> str:
+    """Where users import a class from: the package itself, or a folder of it."""
+    if getattr(sys.modules[_PACKAGE], cls.__name__, None) is cls:
+        return _PACKAGE
+    parts = cls.__module__.split(".")
+    return ".".join(takewhile(lambda part: not part.startswith("_"), parts))
 
 
 def shows_inherited_text(cls: type) -> type:

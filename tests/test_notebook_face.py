@@ -1,5 +1,6 @@
 """What a notebook shows of an estimator: tables, tooltips, and nothing costly."""
 
+import email.message
 import html
 import inspect
 import re
@@ -16,6 +17,8 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils.fixes import parse_version
 
 import sklearn_backprop
+from sklearn_backprop import _documentation, dask, preprocessing
+from sklearn_backprop.neural_network import PeriodicEmbedding
 
 ESTIMATORS = [getattr(sklearn_backprop, name) for name in sklearn_backprop.__all__]
 HAS_TOOLTIPS = parse_version(sklearn.__version__) >= parse_version("1.8")
@@ -88,9 +91,44 @@ def test_a_tooltip_is_the_docstring():
     )
 
 
-def test_no_link_leads_to_a_page_that_does_not_exist(fitted):
+def test_no_link_leads_to_a_page_that_does_not_exist(fitted, monkeypatch):
+    monkeypatch.delenv("SKLEARN_BACKPROP_SITE", raising=False)
+    monkeypatch.setattr(_documentation, "_published_site", lambda: None)
     targets = Tables(estimator_html_repr(fitted)).targets
     assert all(target.startswith("#") for target in targets)
+
+
+PAGES = [
+    (f"{module.__name__}.{name}", getattr(module, name))
+    for module in (sklearn_backprop, preprocessing, dask)
+    for name in module.__all__
+] + [
+    ("sklearn_backprop.neural_network.PeriodicEmbedding", PeriodicEmbedding),
+]
+
+
+@pytest.mark.parametrize("variable", [True, False])
+@pytest.mark.parametrize(("page", "Estimator"), PAGES)
+def test_links_lead_to_the_page_of_a_site_that_is_known(
+    page, Estimator, variable, monkeypatch
+):
+    address = "https://example.org/site"
+    if variable:
+        monkeypatch.setenv("SKLEARN_BACKPROP_SITE", address + "/")
+    else:
+        monkeypatch.setattr(_documentation, "_published_site", lambda: address)
+    link = Estimator()._get_doc_link()
+    assert link == f"{address}/api/generated/{page}.html"
+    targets = Tables(estimator_html_repr(Estimator())).targets
+    assert all(target.startswith(link) for target in targets)
+
+
+def test_the_address_of_the_site_is_that_of_the_project(monkeypatch):
+    stated = email.message.Message()
+    stated["Project-URL"] = "Source, https://example.org/source"
+    stated["Project-URL"] = "Documentation, https://example.org/site"
+    monkeypatch.setattr(_documentation, "metadata", lambda name: stated)
+    assert _documentation._published_site.__wrapped__() == "https://example.org/site"
 
 
 @pytest.mark.skipif(not HAS_ATTRIBUTES, reason="scikit-learn < 1.9 does not show them")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from .._documentation import DocumentationLinkMixin
 from .._parameters import CheckedParameters
 from ..preprocessing._bins import BINS, column_of, edges_of_columns
 from ._architecture import EMBEDDING, Architecture, Layer
@@ -23,7 +24,7 @@ __all__ = [
 ]
 
 
-class NumericalEmbedding(CheckedParameters, ABC):
+class NumericalEmbedding(DocumentationLinkMixin, CheckedParameters, ABC):
     """The hyper-parameters of an embedding; what it learns lies in the network."""
 
     _kind: str  # of its layer
