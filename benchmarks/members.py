@@ -35,17 +35,21 @@ def table(dtype) -> tuple[np.ndarray, np.ndarray]:
 class Products:
     """The matrix products of so many steps, each in the form that BLAS likes best.
 
+    `matmul` multiplies, by NumPy's BLAS or by PyTorch's.
+
     Of the first layer the products e_f W_f are formed once for all members, and its
     sums over features are one product with the members' factors. Those with the output
     layer, matrices of one column, are left out.
     """
 
-    def __init__(self, dtype):
-        self.pairs = [
+    def __init__(self, dtype, matmul=np.matmul, as_factor=np.asarray):
+        self.matmul = matmul
+        factors = [
             *_dense(BATCH, SIZE, HIDDEN[0], dtype) * FEATURES,
             *_dense(MEMBERS, FEATURES, BATCH * HIDDEN[0], dtype),
             *_dense(MEMBERS * BATCH, *HIDDEN, dtype),
         ]
+        self.pairs = [tuple(map(as_factor, each)) for each in factors]
 
     def prepare(self) -> None:
         """Nothing changes."""
@@ -54,7 +58,7 @@ class Products:
         """Multiply."""
         for _ in range(STEPS):
             for a, b, out in self.pairs:
-                np.matmul(a, b, out=out)
+                self.matmul(a, b, out=out)
 
     loss = float("nan")
 
@@ -206,6 +210,9 @@ def contestants() -> dict[str, Products | Ours | Torch]:
         entrants[f"ours {name}, dropout 0.1"] = Ours(dtype, dropout=0.1)
     if torch is not None:
         plain = entrants["ours float32"]
+        entrants["PyTorch's products float32"] = Products(
+            np.float32, torch.matmul, torch.from_numpy
+        )
         entrants["PyTorch float32"] = Torch(plain)
         entrants["PyTorch float32, dropout 0.1"] = Torch(plain, 0.1)
     return entrants

@@ -33,7 +33,12 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from sklearn_backprop import TabularMLPClassifier, TabularMLPRegressor
+from sklearn_backprop import (
+    BackpropMLPClassifier,
+    BackpropMLPRegressor,
+    TabularMLPClassifier,
+    TabularMLPRegressor,
+)
 
 DATA = Path(__file__).parent / "data"
 TREES = 2000  # most trees of a booster that stops by validation rows
@@ -226,17 +231,22 @@ def catboost(train, val, categories, is_labels, seed):
     ).fit(*texts[0], eval_set=texts[1])
 
 
+def prepared_columns():
+    """Make what writes a table as users of perceptrons do: standardised, one-hot."""
+    numbers = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+    labels = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (labels, make_column_selector(dtype_exclude="number")),
+    )
+    return make_pipeline(FunctionTransformer(pd.DataFrame), columns)
+
+
 class SklearnMLP:
     """scikit-learn's perceptron, its table prepared as its users do."""
 
     def fit(self, split: Split, is_labels: bool, seed: int):
         """Train; a tenth of the rows is held out, for it takes no validation rows."""
-        numbers = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
-        labels = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-        columns = make_column_transformer(
-            (numbers, make_column_selector(dtype_include="number")),
-            (labels, make_column_selector(dtype_exclude="number")),
-        )
         settings = {"early_stopping": True, "random_state": seed}
         if is_labels:
             model = MLPClassifier((256, 256), **settings)
@@ -245,8 +255,34 @@ class SklearnMLP:
                 MLPRegressor(hidden_layer_sizes=(256, 256), **settings),
                 transformer=StandardScaler(),
             )
-        pipeline = make_pipeline(FunctionTransformer(pd.DataFrame), columns, model)
-        return pipeline.fit(*split.train)
+        return make_pipeline(prepared_columns(), model).fit(*split.train)
+
+
+class PlainMLP:
+    """Our perceptron at its defaults, on the same prepared table."""
+
+    def fit(self, split: Split, is_labels: bool, seed: int):
+        """Train."""
+        self.columns = prepared_columns()
+        X = self.columns.fit_transform(split.train[0])
+        X_val = self.columns.transform(split.val[0])
+        y, y_val = (np.asarray(y) for _, y in split[:2])
+        kind = BackpropMLPClassifier if is_labels else BackpropMLPRegressor
+        self.mean, self.spread = (0.0, 1.0) if is_labels else (y.mean(), y.std())
+        if not is_labels:
+            y, y_val = ((y - self.mean) / self.spread for y in (y, y_val))
+        self.model = kind((256, 256), random_state=seed)
+        self.model.fit(X, y, X_val=X_val, y_val=y_val)
+        self.classes_ = getattr(self.model, "classes_", None)
+        return self
+
+    def predict(self, X):
+        """Numbers."""
+        return self.mean + self.spread * self.model.predict(self.columns.transform(X))
+
+    def predict_proba(self, X):
+        """Probabilities."""
+        return self.model.predict_proba(self.columns.transform(X))
 
 
 MODELS: dict[str, Callable[[], Any]] = {
@@ -257,6 +293,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "LightGBM": partial(Trees, lightgbm),
     "CatBoost": partial(Trees, catboost),
     "sklearn MLP": SklearnMLP,
+    "BackpropMLP": PlainMLP,
 }
 
 
