@@ -17,7 +17,7 @@ def refuse_incompatible(
 ) -> None:
     """Raise a ValueError for the first parameters of training that cannot work."""
     for name in _OF_STEPS:
-        _refuse_outside(dtype, name, getattr(params, name))
+        _refuse_outside(dtype, name, params._setting(name))
     if total_weight is not None:
         _refuse_light(params, total_weight)
     if params.solver == "lbfgs":

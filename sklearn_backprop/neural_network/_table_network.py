@@ -75,8 +75,8 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         Rate of each epoch, for every solver but "lbfgs": a schedule of the perceptrons
         ("constant", "invscaling", "adaptive", "exponential", "cosine"), or "auto":
         "constant", but "cosine" where the number of rows leaves fewer than 100 epochs.
-    learning_rate_init : float, default=0.002
-        The rate that the schedule starts from.
+    learning_rate_init : float or "auto", default="auto"
+        The rate that the schedule starts from; "auto": 0.002, 0.001 for one member.
     max_iter : int or "auto", default="auto"
         Largest number of epochs; "auto" goes by the number of rows (see Notes), and
         does not warn where they do not suffice.
@@ -166,6 +166,7 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         "max_iter": [_AUTO, Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean", _AUTO],
         "learning_rate": [StrOptions({"auto", *SCHEDULES})],
+        "learning_rate_init": [_AUTO, Interval(Real, 0, None, closed="neither")],
         "averaging": [Interval(Real, 0, 1, closed="left")],
     }
 
@@ -181,11 +182,14 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         }
 
     def _setting(self, name: str):
-        """A parameter as the fit takes it."""
-        return self.choices_.get(name, getattr(self, name))
+        """A parameter as the fit takes it; one that was set since is what it is."""
+        value = getattr(self, name)
+        is_left_open = isinstance(value, str) and value == "auto"
+        return self.choices_.get(name, value) if is_left_open else value
 
     def _settled_params(self) -> dict[str, Any]:
-        return {**super()._settled_params(), **self.choices_}
+        params = super()._settled_params()
+        return params | {name: self._setting(name) for name in self.choices_}
 
     def _averaging(self) -> float:
         return float(self.averaging)
@@ -202,7 +206,7 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         return 1 < n_positive < len(examples) - 1
 
     def _warn(self) -> None:
-        if "max_iter" in self.choices_:  # what the size allows is no surprise
+        if self.max_iter == "auto":  # what the size allows is no surprise
             self._training.unfinished = ""
         super()._warn()
 

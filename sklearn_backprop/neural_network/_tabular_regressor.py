@@ -88,7 +88,7 @@ class TabularMLPRegressor(TableNetwork, NetworkRegressor):
         batch_size="auto",
         member_batches="shared",
         learning_rate="auto",
-        learning_rate_init=0.002,
+        learning_rate_init="auto",
         power_t=0.5,
         decay_rate=0.95,
         warmup_epochs=0,

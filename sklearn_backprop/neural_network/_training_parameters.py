@@ -169,7 +169,7 @@ class TrainingParameters(CheckedParameters):
     def _schedule(self) -> Schedule:
         return Schedule(
             self._setting("learning_rate"),
-            float(self.learning_rate_init),
+            float(self._setting("learning_rate_init")),
             power_t=self.power_t,
             decay_rate=self.decay_rate,
             max_iter=self._setting("max_iter"),

@@ -131,6 +131,7 @@ def test_it_is_a_perceptron_on_the_encoded_table_and_standardised_targets():
     shared = set(BackpropMLPRegressor().get_params()) & set(model.get_params())
     own = {name: getattr(model, name) for name in shared}
     own |= {"dropout": 0.1, "learning_rate": "constant", "early_stopping": False}
+    own |= {"learning_rate_init": 0.002}
     plain = BackpropMLPRegressor(**own).fit(
         encoder.transform(X), (y - mean) / spread, weight,
         X_val=encoder.transform(X_val), y_val=(y_val - mean) / spread,
@@ -314,6 +315,15 @@ def test_training_goes_on():
         blocks.set_params(early_stopping=True).partial_fit(X, Y)
 
 
+def test_what_is_set_between_two_fits_counts():
+    model = TabularMLPRegressor(**QUICK, warm_start=True, early_stopping=False)
+    first = model.fit(X, Y)._forward(X, raw=True)
+    assert model.choices_["learning_rate_init"] == 0.002
+    model.set_params(learning_rate_init=1e-30).fit(X, Y)
+    assert_allclose(model._forward(X, raw=True), first, rtol=1e-5)
+    assert model.learning_rate_curve_[-1] == 1e-30
+
+
 def test_grid_search_reaches_bins_and_members():
     model = TabularMLPRegressor(
         (8,), numerical_embedding=PiecewiseLinearEmbedding(), max_iter=2, random_state=0
@@ -343,9 +353,11 @@ def test_what_auto_stands_for():
     model = TabularMLPRegressor((4,), random_state=0, max_iter=1).fit(X, Y)
     assert model.choices_ == {
         "batch_size": 32, "dropout": 0.1, "n_members": 16, "learning_rate": "constant",
+        "learning_rate_init": 0.002,
     }  # fmt: skip
     assert model._training.network.n_members == 16
     assert model.validation_scores_ is not None
+    assert settings_of_size(1000, 1)["learning_rate_init"] == 0.001
     few = TabularMLPRegressor((4,)).fit(X[:40], Y[:40])
     assert few.choices_["batch_size"] == 40
     assert few.choices_["dropout"] == 0
