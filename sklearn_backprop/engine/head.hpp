@@ -40,7 +40,7 @@ class Head {
   }
 
   // Predictions (rows, n_predictions) of raw outputs, which are overwritten.
-  void predict(Matrix<T> raw, T* predictions) const {
+  void predict(const Matrix<T>& raw, T* predictions) const {
     const Index n = n_predictions();
     loss_->apply_link(by_member(raw));
     if (n_members_ == 1) {
@@ -57,7 +57,7 @@ class Head {
   }
 
   // Raw outputs become the derivative of each row's prediction k.
-  void differentiate(Matrix<T> raw, Index k) const {
+  void differentiate(const Matrix<T>& raw, Index k) const {
     loss_->differentiate_link(by_member(raw), k);
     const T share = T(1) / T(n_members_);
     for (Index e = 0; n_members_ > 1 && e < raw.rows * raw.cols; ++e) {
@@ -67,7 +67,7 @@ class Head {
 
   // Sum of share_i * loss_i; raw outputs become their derivative. Of each row there is
   // one target and share, or one for every member.
-  double value_and_delta(Workspace<T>& workspace, Matrix<T> raw, const T* y,
+  double value_and_delta(Workspace<T>& workspace, const Matrix<T>& raw, const T* y,
                          const T* share, Index targets_per_row) const {
     T* scratch = workspace.at(scratch_);
     if (n_members_ == targets_per_row) {
@@ -87,7 +87,7 @@ class Head {
 
  private:
   // The same numbers with a row for every member.
-  Matrix<T> by_member(Matrix<T> raw) const {
+  Matrix<T> by_member(const Matrix<T>& raw) const {
     return {raw.data, raw.rows * n_members_, n_targets(), n_targets()};
   }
 

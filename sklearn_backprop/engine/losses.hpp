@@ -23,7 +23,7 @@ namespace math = elementary;
 // Of a link that acts on each output by itself, f becomes the derivative of prediction
 // k.
 template <typename Link, typename T>
-void differentiate_pointwise(Matrix<T> f, Index k) {
+void differentiate_pointwise(const Matrix<T>& f, Index k) {
   for (Index i = 0; i < f.rows; ++i) {
     const T derivative = Link::derivative(f.row(i)[k]);
     std::fill_n(f.row(i), f.cols, T(0));
@@ -33,20 +33,20 @@ void differentiate_pointwise(Matrix<T> f, Index k) {
 
 struct IdentityLink {
   template <typename T>
-  static void apply(Matrix<T>) {}
+  static void apply(const Matrix<T>&) {}
   template <typename T>
   static T derivative(T) {
     return T(1);
   }
   template <typename T>
-  static void differentiate(Matrix<T> f, Index k) {
+  static void differentiate(const Matrix<T>& f, Index k) {
     differentiate_pointwise<IdentityLink>(f, k);
   }
 };
 
 struct ExpLink {
   template <typename T>
-  static SKB_CLONES void apply(Matrix<T> f) {
+  static SKB_CLONES void apply(const Matrix<T>& f) {
     SKB_INDEPENDENT
     for (Index e = 0; e < f.rows * f.cols; ++e) f.data[e] = math::exp(f.data[e]);
   }
@@ -55,14 +55,14 @@ struct ExpLink {
     return math::exp(f);
   }
   template <typename T>
-  static void differentiate(Matrix<T> f, Index k) {
+  static void differentiate(const Matrix<T>& f, Index k) {
     differentiate_pointwise<ExpLink>(f, k);
   }
 };
 
 struct SigmoidLink {
   template <typename T>
-  static SKB_CLONES void apply(Matrix<T> f) {
+  static SKB_CLONES void apply(const Matrix<T>& f) {
     SKB_INDEPENDENT
     for (Index e = 0; e < f.rows * f.cols; ++e) f.data[e] = math::logistic(f.data[e]);
   }
@@ -71,7 +71,7 @@ struct SigmoidLink {
     return math::logistic(f) * math::logistic(-f);
   }
   template <typename T>
-  static void differentiate(Matrix<T> f, Index k) {
+  static void differentiate(const Matrix<T>& f, Index k) {
     differentiate_pointwise<SigmoidLink>(f, k);
   }
 };
@@ -79,7 +79,7 @@ struct SigmoidLink {
 // shifted = f - max f, row by row, and f = exp(shifted), which cannot overflow; both
 // may take the same memory.
 template <typename T>
-SKB_CLONES void shift_and_exponentiate(Matrix<T> f, T* shifted) {
+SKB_CLONES void shift_and_exponentiate(const Matrix<T>& f, T* shifted) {
   for (Index i = 0; i < f.rows; ++i) {
     const T* row = f.row(i);
     T maximum = row[0];
@@ -102,13 +102,13 @@ SKB_INLINE void divide_by_sum(T* row, Index n) {
 
 struct SoftmaxLink {
   template <typename T>
-  static void apply(Matrix<T> f) {
+  static void apply(const Matrix<T>& f) {
     shift_and_exponentiate(f, f.data);
     for (Index i = 0; i < f.rows; ++i) divide_by_sum(f.row(i), f.cols);
   }
   // d p_k / d f_j = p_k ([j = k] - p_j), with 1 - p_k summed from the others.
   template <typename T>
-  static void differentiate(Matrix<T> f, Index k) {
+  static void differentiate(const Matrix<T>& f, Index k) {
     apply(f);
     for (Index i = 0; i < f.rows; ++i) {
       T* p = f.row(i);
@@ -253,7 +253,7 @@ struct SoftmaxSquaredError {
 };
 
 template <typename L, typename T>
-SKB_CLONES double evaluate_rows(Matrix<T> e, const T* shifted, const T* y,
+SKB_CLONES double evaluate_rows(const Matrix<T>& e, const T* shifted, const T* y,
                                 const T* share) {
   double total = 0;
   for (Index i = 0; i < e.rows; ++i) {
@@ -271,12 +271,12 @@ class Loss {
  public:
   virtual ~Loss() = default;
   // Raw outputs (contiguous) become predictions.
-  virtual void apply_link(Matrix<T> f) const = 0;
+  virtual void apply_link(const Matrix<T>& f) const = 0;
   // Raw outputs become the derivative of prediction k, row by row.
-  virtual void differentiate_link(Matrix<T> f, Index k) const = 0;
+  virtual void differentiate_link(const Matrix<T>& f, Index k) const = 0;
   // Sum of share_i * loss_i; f (contiguous) becomes its derivative in f. `scratch` has
   // room for f.
-  virtual double value_and_delta(Matrix<T> f, const T* y, const T* share,
+  virtual double value_and_delta(const Matrix<T>& f, const T* y, const T* share,
                                  T* scratch) const = 0;
 };
 
@@ -293,7 +293,7 @@ SKB_CLONES void evaluate_pointwise(Index n, T* f, const T* y, T parameter, T* va
 // Sum over rows of share_i * (sum of value over the row); scales the deltas by share_i.
 // A row of zero share is no part of the mini-batch, whatever its loss.
 template <typename T>
-double sum_and_scale(Matrix<T> delta, const T* value, const T* share, T factor) {
+double sum_and_scale(const Matrix<T>& delta, const T* value, const T* share, T factor) {
   double total = 0;
   for (Index i = 0; i < delta.rows; ++i) {
     const T scale = share[i] * factor;
@@ -312,11 +312,11 @@ template <typename L, typename T>
 class PointwiseLoss : public Loss<T> {
  public:
   explicit PointwiseLoss(T parameter) : parameter_(parameter) {}
-  void apply_link(Matrix<T> f) const override { L::Link::apply(f); }
-  void differentiate_link(Matrix<T> f, Index k) const override {
+  void apply_link(const Matrix<T>& f) const override { L::Link::apply(f); }
+  void differentiate_link(const Matrix<T>& f, Index k) const override {
     L::Link::differentiate(f, k);
   }
-  double value_and_delta(Matrix<T> f, const T* y, const T* share,
+  double value_and_delta(const Matrix<T>& f, const T* y, const T* share,
                          T* scratch) const override {
     evaluate_pointwise<L, T>(f.rows * f.cols, f.data, y, parameter_, scratch);
     const T factor = L::is_sum ? T(1) : T(1) / T(f.cols);
@@ -330,11 +330,11 @@ class PointwiseLoss : public Loss<T> {
 template <typename L, typename T>
 class SoftmaxLoss : public Loss<T> {
  public:
-  void apply_link(Matrix<T> f) const override { SoftmaxLink::apply(f); }
-  void differentiate_link(Matrix<T> f, Index k) const override {
+  void apply_link(const Matrix<T>& f) const override { SoftmaxLink::apply(f); }
+  void differentiate_link(const Matrix<T>& f, Index k) const override {
     SoftmaxLink::differentiate(f, k);
   }
-  double value_and_delta(Matrix<T> f, const T* y, const T* share,
+  double value_and_delta(const Matrix<T>& f, const T* y, const T* share,
                          T* scratch) const override {
     shift_and_exponentiate(f, scratch);
     return evaluate_rows<L, T>(f, scratch, y, share);

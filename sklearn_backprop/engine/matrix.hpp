@@ -1,5 +1,6 @@
 // Views of matrices, row-major or of any strides, and of the rows that a layer reads:
-// dense, or CSR in the first layer.
+// dense, or CSR in the first layer. Functions take them by reference: a copy on the
+// stack waits until what was just written there, field by field, has reached memory.
 #pragma once
 
 #include <cstdint>
@@ -52,7 +53,7 @@ Strided<T> strided(T* data, Index rows, Index cols) {
 }
 
 template <typename T>
-Strided<T> strided(Matrix<T> m) {
+Strided<T> strided(const Matrix<T>& m) {
   return {m.data, m.rows, m.cols, m.stride, 1};
 }
 
@@ -93,8 +94,8 @@ struct Rows {
   Index first = 0;
 
   Rows() = default;
-  explicit Rows(Matrix<T> m) : dense{m.data, m.rows, m.cols, m.stride} {}
-  explicit Rows(Matrix<const T> m) : dense(m) {}
+  explicit Rows(const Matrix<T>& m) : dense{m.data, m.rows, m.cols, m.stride} {}
+  explicit Rows(const Matrix<const T>& m) : dense(m) {}
 
   Index rows() const { return dense.rows; }
   Index cols() const { return dense.cols; }

@@ -114,14 +114,14 @@ class Network {
   }
   // The same, and its gradient; also that of the inputs where the pass wants it.
   double value_and_gradient(Pass<T>& pass, const Data<T>& data, Selection rows) const {
-    return forward_and_backward(pass, data, rows, [&](Matrix<T> f) {
+    return forward_and_backward(pass, data, rows, [&](const Matrix<T>& f) {
       return value_and_delta(pass, data, rows, f);
     });
   }
   // pass.input_gradient becomes the derivative of each row's prediction k.
   void differentiate_prediction(Pass<T>& pass, const Data<T>& data, Selection rows,
                                 Index k) const {
-    forward_and_backward(pass, data, rows, [&](Matrix<T> f) {
+    forward_and_backward(pass, data, rows, [&](const Matrix<T>& f) {
       head_.differentiate(f, k);
       return 0.0;
     });
@@ -185,7 +185,7 @@ class Network {
   }
 
   double value_and_delta(Pass<T>& pass, const Data<T>& data, Selection rows,
-                         Matrix<T> f) const {
+                         const Matrix<T>& f) const {
     return head_.value_and_delta(*pass.workspace, f, targets(pass, data, rows),
                                  pass.loss_share, rows.width);
   }

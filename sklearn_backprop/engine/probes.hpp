@@ -50,7 +50,7 @@ class UnitProbe final : public Probe<T> {
       : columns_(&columns), counts_(static_cast<std::size_t>(n_columns)) {}
 
   void after_forward(Pass<T>& pass, const Layer<T>& layer, const Rows<T>& x,
-                     Matrix<T> y) override {
+                     const Matrix<T>& y) override {
     const Units<T>* units = layer.units();
     if (units == nullptr) return;
     const Index column = (*columns_)[static_cast<std::size_t>(layer.number)];
@@ -88,7 +88,8 @@ class TimeProbe final : public Probe<T> {
     clear();
   }
 
-  void at_step(Pass<T>&, const Layer<T>& layer, Index step, Matrix<T> delta) override {
+  void at_step(Pass<T>&, const Layer<T>& layer, Index step,
+               const Matrix<T>& delta) override {
     const Index place = (*recurrences_)[static_cast<std::size_t>(layer.number)];
     double& sum = squares_[static_cast<std::size_t>(place * n_steps_ + step)];
     if (std::isnan(sum)) sum = 0;
@@ -117,11 +118,11 @@ struct RecordProbe final : public Probe<T> {
       : units(std::move(of_units)), time(std::move(of_time)) {}
 
   void after_forward(Pass<T>& pass, const Layer<T>& layer, const Rows<T>& x,
-                     Matrix<T> y) override {
+                     const Matrix<T>& y) override {
     units.after_forward(pass, layer, x, y);
   }
   void at_step(Pass<T>& pass, const Layer<T>& layer, Index step,
-               Matrix<T> delta) override {
+               const Matrix<T>& delta) override {
     time.at_step(pass, layer, step, delta);
   }
   void clear() {
@@ -138,14 +139,14 @@ template <typename T>
 class DivergenceProbe final : public Probe<T> {
  public:
   void after_forward(Pass<T>&, const Layer<T>& layer, const Rows<T>&,
-                     Matrix<T> y) override {
+                     const Matrix<T>& y) override {
     if (number_ < 0 && !is_finite(y)) number_ = layer.number;
   }
   // Its number, or -1.
   Index number() const { return number_; }
 
  private:
-  static bool is_finite(Matrix<T> m) {
+  static bool is_finite(const Matrix<T>& m) {
     for (Index i = 0; i < m.rows; ++i) {
       if (!std::isfinite(sum_of_squares(m.row(i), m.cols))) return false;
     }
@@ -171,20 +172,21 @@ class TraceProbe final : public Probe<T> {
   };
 
   void after_forward(Pass<T>&, const Layer<T>& layer, const Rows<T>&,
-                     Matrix<T> y) override {
+                     const Matrix<T>& y) override {
     records_[layer.number].output = copy_of(y);
   }
-  void before_backward(Pass<T>&, const Layer<T>& layer, Matrix<T> delta_y) override {
+  void before_backward(Pass<T>&, const Layer<T>& layer,
+                       const Matrix<T>& delta_y) override {
     records_[layer.number].output_gradient = copy_of(delta_y);
   }
   void after_backward(Pass<T>&, const Layer<T>& layer, const Rows<T>&,
-                      Matrix<T> delta_x) override {
+                      const Matrix<T>& delta_x) override {
     if (!delta_x.empty()) records_[layer.number].input_gradient = copy_of(delta_x);
   }
   const std::map<Index, Record>& records() const { return records_; }
 
  private:
-  static Copy copy_of(Matrix<T> m) {
+  static Copy copy_of(const Matrix<T>& m) {
     Copy copy{std::vector<T>(static_cast<std::size_t>(m.rows * m.cols)), m.rows,
               m.cols};
     for (Index i = 0; i < m.rows; ++i) {

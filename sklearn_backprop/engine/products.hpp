@@ -37,7 +37,7 @@ bool is_narrow(Index m, Index n, Index k) {
 
 // y = x W, with W (x.cols x y.cols)
 template <typename T>
-void multiply(const Rows<T>& x, const T* W, Matrix<T> y) {
+void multiply(const Rows<T>& x, const T* W, const Matrix<T>& y) {
   const Index n = y.cols, k = x.cols();
   if (x.is_sparse()) {
     for (Index i = 0; i < y.rows; ++i) {
@@ -64,13 +64,13 @@ void multiply(const Rows<T>& x, const T* W, Matrix<T> y) {
 // The same for dense rows, where bits of a row of y depend on that row of x alone,
 // however many there are.
 template <typename T>
-void multiply_row_by_row(Matrix<const T> x, const T* W, Matrix<T> y) {
+void multiply_row_by_row(const Matrix<const T>& x, const T* W, const Matrix<T>& y) {
   small_product<T>(strided(x), strided(W, x.cols, y.cols), T(0), strided(y));
 }
 
 // dW = x' delta + beta dW
 template <typename T>
-void multiply_transposed(const Rows<T>& x, Matrix<T> delta, T beta, T* dW) {
+void multiply_transposed(const Rows<T>& x, const Matrix<T>& delta, T beta, T* dW) {
   const Index n = delta.cols, k = x.cols(), m = delta.rows;
   if (x.is_sparse()) {
     if (beta == T(0)) std::fill_n(dW, k * n, T(0));
@@ -98,7 +98,8 @@ void multiply_transposed(const Rows<T>& x, Matrix<T> delta, T beta, T* dW) {
 
 // delta_x = delta W'
 template <typename T>
-void multiply_by_transpose(Matrix<T> delta, const T* W, Matrix<T> delta_x) {
+void multiply_by_transpose(const Matrix<T>& delta, const T* W,
+                           const Matrix<T>& delta_x) {
   const Index n = delta.cols, k = delta_x.cols, m = delta.rows;
   if (n == 1 || is_small<T>(m, k, n)) {
     small_product<T>(strided(delta), strided(W, k, n).transposed(), T(0),
@@ -111,7 +112,7 @@ void multiply_by_transpose(Matrix<T> delta, const T* W, Matrix<T> delta_x) {
 
 // y = x, sparse rows filled with zeros
 template <typename T>
-void copy_rows(const Rows<T>& x, Matrix<T> y) {
+void copy_rows(const Rows<T>& x, const Matrix<T>& y) {
   for (Index i = 0; i < y.rows; ++i) {
     T* out = y.row(i);
     if (x.is_sparse()) {
@@ -125,7 +126,7 @@ void copy_rows(const Rows<T>& x, Matrix<T> y) {
 
 // y += scale * x
 template <typename T, typename X>
-SKB_CLONES void add_scaled(Matrix<T> y, T scale, Matrix<X> x) {
+SKB_CLONES void add_scaled(const Matrix<T>& y, T scale, Matrix<X> x) {
   for (Index i = 0; i < y.rows; ++i) {
     T* out = y.row(i);
     const X* in = x.row(i);
@@ -136,7 +137,7 @@ SKB_CLONES void add_scaled(Matrix<T> y, T scale, Matrix<X> x) {
 
 // y = scale * x
 template <typename T>
-SKB_CLONES void scale_into(Matrix<T> y, T scale, Matrix<T> x) {
+SKB_CLONES void scale_into(const Matrix<T>& y, T scale, const Matrix<T>& x) {
   for (Index i = 0; i < y.rows; ++i) {
     T* out = y.row(i);
     const T* in = x.row(i);
@@ -147,7 +148,7 @@ SKB_CLONES void scale_into(Matrix<T> y, T scale, Matrix<T> x) {
 
 // sum (+)= column sums of delta
 template <typename T>
-SKB_CLONES void add_column_sums(Matrix<T> delta, T* sum) {
+SKB_CLONES void add_column_sums(const Matrix<T>& delta, T* sum) {
   for (Index i = 0; i < delta.rows; ++i) {
     const T* d = delta.row(i);
     SKB_INDEPENDENT
@@ -156,7 +157,7 @@ SKB_CLONES void add_column_sums(Matrix<T> delta, T* sum) {
 }
 
 template <typename T>
-SKB_CLONES void add_row(Matrix<T> y, const T* b) {
+SKB_CLONES void add_row(const Matrix<T>& y, const T* b) {
   for (Index i = 0; i < y.rows; ++i) {
     T* out = y.row(i);
     SKB_INDEPENDENT

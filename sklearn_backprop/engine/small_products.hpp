@@ -309,7 +309,8 @@ void packed_product(Strided<const T> a, const T* packs, T beta, Strided<T> c) {
 
 // y = X w for few, short rows
 template <typename T>
-SKB_CLONES void small_row_products(Matrix<const T> x, const T* w, Matrix<T> y) {
+SKB_CLONES void small_row_products(const Matrix<const T>& x, const T* w,
+                                   const Matrix<T>& y) {
   constexpr Index width = kPackWidth<T>;
   for (Index i = 0; i < x.rows; ++i) {
     const T* row = x.row(i);

@@ -12,7 +12,7 @@
 namespace sklearn_backprop {
 
 template <typename F, typename T>
-SKB_CLONES void activate(Matrix<const T> x, const T* b, Matrix<T> y) {
+SKB_CLONES void activate(const Matrix<const T>& x, const T* b, const Matrix<T>& y) {
   for (Index i = 0; i < y.rows; ++i) {
     const T* z = x.row(i);
     T* a = y.row(i);
@@ -23,8 +23,9 @@ SKB_CLONES void activate(Matrix<const T> x, const T* b, Matrix<T> y) {
 
 // delta_x = delta_y f'(z), and its column sums: the gradient of b
 template <typename F, typename T>
-SKB_CLONES void activate_backward(Matrix<const T> x, const T* b, Matrix<T> y,
-                                  Matrix<T> delta_y, Matrix<T> delta_x, T* sum) {
+SKB_CLONES void activate_backward(const Matrix<const T>& x, const T* b,
+                                  const Matrix<T>& y, const Matrix<T>& delta_y,
+                                  const Matrix<T>& delta_x, T* sum) {
   for (Index i = 0; i < y.rows; ++i) {
     const T* z = x.row(i);
     const T* a = y.row(i);
@@ -49,8 +50,8 @@ constexpr Index kUnitsAtOnce = 8;
 
 // Marks those of `count` units alive that some row moves, and reads rows until all are.
 template <typename F, typename T>
-SKB_INLINE void mark_units(Matrix<const T> x, const T* b, Matrix<T> y, Index count,
-                           unsigned char* is_alive) {
+SKB_INLINE void mark_units(const Matrix<const T>& x, const T* b, const Matrix<T>& y,
+                           Index count, unsigned char* is_alive) {
   constexpr Index rows_at_once = 32;
   T n_moving[kUnitsAtOnce];
   for (Index j = 0; j < count; ++j) n_moving[j] = T(is_alive[j]);
@@ -72,8 +73,8 @@ SKB_INLINE void mark_units(Matrix<const T> x, const T* b, Matrix<T> y, Index cou
 
 // The number of units alive, after these rows. Passes over blocks of units that are.
 template <typename F, typename T>
-SKB_CLONES Index mark_alive_units(Matrix<const T> x, const T* b, Matrix<T> y,
-                                  unsigned char* is_alive) {
+SKB_CLONES Index mark_alive_units(const Matrix<const T>& x, const T* b,
+                                  const Matrix<T>& y, unsigned char* is_alive) {
   const Index n = y.cols;
   const Index count = std::min(n, kUnitsAtOnce);
   for (Index begin = 0; begin < n; begin += count) {
@@ -93,7 +94,7 @@ SKB_CLONES Index mark_alive_units(Matrix<const T> x, const T* b, Matrix<T> y,
 }
 
 template <typename F, typename T>
-SKB_CLONES double count_saturated_units(Matrix<T> y) {
+SKB_CLONES double count_saturated_units(const Matrix<T>& y) {
   Index count = 0;
   for (Index i = 0; i < y.rows; ++i) {
     const T* a = y.row(i);
@@ -125,29 +126,29 @@ class ActivationOf final : public Layer<T>, public Units<T> {
     if (b_ < 0) no_bias_ = layout.reserve(0, 2 * width_);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     activate<F, T>(x.dense, bias(pass), y);
   }
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     T* sum =
         b_ >= 0 ? pass.start_sum(b_, width_) : pass.workspace->at(no_bias_) + width_;
     activate_backward<F, T>(read_by_derivative(x, y), bias(pass), y, delta_y, delta_x,
                             sum);
   }
 
-  Index mark_alive(Pass<T>& pass, const Rows<T>& x, Matrix<T> y,
+  Index mark_alive(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
                    unsigned char* is_alive) const override {
     return mark_alive_units<F, T>(read_by_derivative(x, y), bias(pass), y, is_alive);
   }
-  double count_saturated(Matrix<T> y) const override {
+  double count_saturated(const Matrix<T>& y) const override {
     if constexpr (F::bounded_slope > 0) return count_saturated_units<F>(y);
     return 0;
   }
 
  private:
   // z, or the value in its place where the derivative reads that alone.
-  static Matrix<const T> read_by_derivative(const Rows<T>& x, Matrix<T> y) {
+  static Matrix<const T> read_by_derivative(const Rows<T>& x, const Matrix<T>& y) {
     if (F::derivative_reads_z) return x.dense;
     return {y.data, y.rows, y.cols, y.stride};
   }

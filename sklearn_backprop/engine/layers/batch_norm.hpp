@@ -12,7 +12,7 @@ namespace sklearn_backprop {
 
 // sum (n) = sum of p_i x_i per column
 template <typename T>
-SKB_CLONES void column_means(Matrix<const T> x, const T* p, T* sum) {
+SKB_CLONES void column_means(const Matrix<const T>& x, const T* p, T* sum) {
   std::fill_n(sum, x.cols, T(0));
   for (Index i = 0; i < x.rows; ++i) {
     const T* row = x.row(i);
@@ -23,7 +23,8 @@ SKB_CLONES void column_means(Matrix<const T> x, const T* p, T* sum) {
 
 // sum (n) = sum of p_i (x_i - mean)^2 per column
 template <typename T>
-SKB_CLONES void column_variances(Matrix<const T> x, const T* p, const T* mean, T* sum) {
+SKB_CLONES void column_variances(const Matrix<const T>& x, const T* p, const T* mean,
+                                 T* sum) {
   std::fill_n(sum, x.cols, T(0));
   for (Index i = 0; i < x.rows; ++i) {
     const T* row = x.row(i);
@@ -37,8 +38,9 @@ SKB_CLONES void column_variances(Matrix<const T> x, const T* p, const T* mean, T
 
 // y = (x - mean) * scale * gamma + beta
 template <typename T>
-SKB_CLONES void normalize_columns(Matrix<const T> x, const T* mean, const T* scale,
-                                  const T* gamma, const T* beta, Matrix<T> y) {
+SKB_CLONES void normalize_columns(const Matrix<const T>& x, const T* mean,
+                                  const T* scale, const T* gamma, const T* beta,
+                                  const Matrix<T>& y) {
   for (Index i = 0; i < x.rows; ++i) {
     const T* in = x.row(i);
     T* out = y.row(i);
@@ -51,8 +53,9 @@ SKB_CLONES void normalize_columns(Matrix<const T> x, const T* mean, const T* sca
 
 // Adds sum of delta and sum of delta * x_hat per column.
 template <typename T>
-SKB_CLONES void column_norm_sums(Matrix<const T> x, const T* mean, const T* scale,
-                                 Matrix<T> delta, T* sum, T* sum_hat) {
+SKB_CLONES void column_norm_sums(const Matrix<const T>& x, const T* mean,
+                                 const T* scale, const Matrix<T>& delta, T* sum,
+                                 T* sum_hat) {
   for (Index i = 0; i < x.rows; ++i) {
     const T* in = x.row(i);
     const T* d = delta.row(i);
@@ -67,10 +70,11 @@ SKB_CLONES void column_norm_sums(Matrix<const T> x, const T* mean, const T* scal
 // delta_x = gamma scale (delta - p_i (sum + x_hat sum_hat)): d x_hat_k / d x_i is
 // scale ([i = k] - p_i - p_i x_hat_i x_hat_k).
 template <typename T>
-SKB_CLONES void column_norm_backward(Matrix<const T> x, const T* mean, const T* scale,
-                                     const T* gamma, const T* p, const T* sum,
-                                     const T* sum_hat, Matrix<T> delta_y,
-                                     Matrix<T> delta_x) {
+SKB_CLONES void column_norm_backward(const Matrix<const T>& x, const T* mean,
+                                     const T* scale, const T* gamma, const T* p,
+                                     const T* sum, const T* sum_hat,
+                                     const Matrix<T>& delta_y,
+                                     const Matrix<T>& delta_x) {
   for (Index i = 0; i < x.rows; ++i) {
     const T* in = x.row(i);
     const T* d = delta_y.row(i);
@@ -85,8 +89,9 @@ SKB_CLONES void column_norm_backward(Matrix<const T> x, const T* mean, const T* 
 
 // The same where mean and scale depend on no row.
 template <typename T>
-SKB_CLONES void column_scale_backward(const T* scale, const T* gamma, Matrix<T> delta_y,
-                                      Matrix<T> delta_x) {
+SKB_CLONES void column_scale_backward(const T* scale, const T* gamma,
+                                      const Matrix<T>& delta_y,
+                                      const Matrix<T>& delta_x) {
   for (Index i = 0; i < delta_y.rows; ++i) {
     const T* d = delta_y.row(i);
     T* out = delta_x.row(i);
@@ -129,7 +134,7 @@ class BatchNorm final : public Layer<T> {
     own_sums_ = layout.reserve(0, 2 * width_);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     T* mean = pass.workspace->at(statistics_);
     T* scale = mean + width_;
     if (pass.is_training && !is_frozen_) {
@@ -144,8 +149,8 @@ class BatchNorm final : public Layer<T> {
                          y);
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     const T* mean = pass.workspace->at(statistics_);
     const T* scale = mean + width_;
     // Sums of this mini-batch alone: the gradient may hold other passes' too.
@@ -168,7 +173,8 @@ class BatchNorm final : public Layer<T> {
   }
 
  private:
-  void find_statistics(Pass<T>& pass, Matrix<const T> x, T* mean, T* variance) const {
+  void find_statistics(Pass<T>& pass, const Matrix<const T>& x, T* mean,
+                       T* variance) const {
     T* own = pass.workspace->at(own_sums_);
     column_means(x, pass.row_share, own);
     pass.add_up(own, width_, mean);

@@ -43,13 +43,13 @@ class Beside final : public Layer<T> {
     part_delta_ = layout.reserve(n_inputs());
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     for_each_part([&](const Layer<T>& part, Index first) {
       part.forward(pass, x, y.columns(first, part.n_outputs()));
     });
   }
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     for_each_part([&](const Layer<T>& part, Index first) {
       const bool adds = first > 0 && !delta_x.empty();
       const Matrix<T> target =
@@ -84,7 +84,7 @@ inline void check_columns(const std::vector<Index>& columns, Index n_in) {
 }
 
 template <typename T>
-void fill_with_zeros(Matrix<T> m) {
+void fill_with_zeros(const Matrix<T>& m) {
   for (Index i = 0; i < m.rows; ++i) std::fill_n(m.row(i), m.cols, T(0));
 }
 
@@ -104,14 +104,14 @@ class Select final : public Layer<T> {
   Index n_inputs() const override { return n_in_; }
   Index n_outputs() const override { return Index(columns_.size()); }
 
-  void forward(Pass<T>&, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>&, const Rows<T>& x, const Matrix<T>& y) const override {
     for (Index i = 0; i < y.rows; ++i) {
       T* out = y.row(i);
       for (const Index column : columns_) *out++ = x.dense.row(i)[column];
     }
   }
-  void backward(Pass<T>&, const Rows<T>&, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>&, const Rows<T>&, const Matrix<T>&, const Matrix<T>& delta_y,
+                const Matrix<T>& delta_x) const override {
     if (delta_x.empty()) return;
     fill_with_zeros(delta_x);
     for (Index i = 0; i < delta_y.rows; ++i) {
@@ -147,7 +147,7 @@ class OneHot final : public Layer<T> {
     return std::accumulate(n_levels_.begin(), n_levels_.end(), Index(0));
   }
 
-  void forward(Pass<T>&, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>&, const Rows<T>& x, const Matrix<T>& y) const override {
     fill_with_zeros(y);
     for (Index i = 0; i < y.rows; ++i) {
       T* out = y.row(i);
@@ -159,8 +159,8 @@ class OneHot final : public Layer<T> {
       }
     }
   }
-  void backward(Pass<T>&, const Rows<T>&, Matrix<T>, Matrix<T>,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>&, const Rows<T>&, const Matrix<T>&, const Matrix<T>&,
+                const Matrix<T>& delta_x) const override {
     if (!delta_x.empty()) fill_with_zeros(delta_x);
   }
 

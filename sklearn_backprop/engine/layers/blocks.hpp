@@ -40,7 +40,7 @@ class ResidualAdd final : public Layer<T> {
     if (P_ >= 0) skip_delta_ = layout.reserve(n_inputs());
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     const Matrix<T> branch = pass.workspace->matrix(branch_, y.rows, y.cols);
     block_.forward(pass, x, branch);
     if (P_ >= 0) {
@@ -51,8 +51,8 @@ class ResidualAdd final : public Layer<T> {
     add_scaled(y, scale_, branch);
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     const Index rows = delta_y.rows;
     const Matrix<T> branch = pass.workspace->matrix(branch_, rows, n_outputs());
     const Matrix<T> delta = pass.workspace->matrix(branch_delta_, rows, n_outputs());
@@ -93,18 +93,18 @@ class ResidualConcat final : public Layer<T> {
   bool couples_rows() const override { return block_.couples_rows(); }
   void reserve(Layout& layout) override { block_.reserve(layout); }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     copy_rows(x, y.columns(0, n_inputs()));
     block_.forward(pass, x, branch_of(y));
   }
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     block_.backward(pass, x, branch_of(y), branch_of(delta_y), delta_x);
     if (!delta_x.empty()) add_scaled(delta_x, T(1), delta_y.columns(0, n_inputs()));
   }
 
  private:
-  Matrix<T> branch_of(Matrix<T> m) const {
+  Matrix<T> branch_of(const Matrix<T>& m) const {
     return m.columns(n_inputs(), block_.n_outputs());
   }
 

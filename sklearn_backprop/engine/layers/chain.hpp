@@ -50,7 +50,7 @@ class Chain final : public Layer<T> {
     for (Slot& slot : deltas_) slot = layout.reserve(widest);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     Rows<T> input = x;
     for (std::size_t k = 0; k < size(); ++k) {
       const Matrix<T> output = output_of(pass, k, y);
@@ -62,8 +62,8 @@ class Chain final : public Layer<T> {
   }
 
   // Ends at the lowest layer that is trained, where nobody asks for more.
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     const std::size_t last = delta_x.empty() ? first_trained_ : 0;
     Matrix<T> delta = delta_y;
     std::size_t next = 0;
@@ -91,7 +91,7 @@ class Chain final : public Layer<T> {
   bool owns_memory(std::size_t k) const {
     return k == 0 || !layers_[k]->works_in_place();
   }
-  Matrix<T> output_of(Pass<T>& pass, std::size_t k, Matrix<T> y) const {
+  Matrix<T> output_of(Pass<T>& pass, std::size_t k, const Matrix<T>& y) const {
     if (k >= last_owner_) return y;
     return pass.workspace->matrix(outputs_[k], y.rows, layers_[k]->n_outputs());
   }

@@ -28,7 +28,7 @@ class Dense final : public Layer<T> {
   Index n_outputs() const override { return n_out_; }
   bool reads_sparse() const override { return !is_row_by_row_; }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     if (is_row_by_row_ && !pass.is_training) {
       multiply_row_by_row(x.dense, pass.theta + W_, y);
     } else {
@@ -36,8 +36,8 @@ class Dense final : public Layer<T> {
     }
     if (b_ >= 0) add_row(y, pass.theta + b_);
   }
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     multiply_transposed(x, delta_y, pass.beta, pass.gradient + W_);
     if (b_ >= 0) add_column_sums(delta_y, pass.start_sum(b_, n_out_));
     if (!delta_x.empty()) multiply_by_transpose(delta_y, pass.theta + W_, delta_x);

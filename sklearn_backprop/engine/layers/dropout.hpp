@@ -81,7 +81,7 @@ class Dropout final : public Layer<T> {
     mask_ = reads_mask_from_y_ ? layout.reserve(0, width_) : layout.reserve(width_);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     if (!pass.drops_units) return copy_rows(x, y);
     const Matrix<T> mask = masks(pass, y.rows);
     const std::vector<Index> of_steps = pass.packing != nullptr
@@ -96,8 +96,8 @@ class Dropout final : public Layer<T> {
       multiply_elements(width_, x.dense.row(i), mask.row(i), y.row(i));
     }
   }
-  void backward(Pass<T>& pass, const Rows<T>&, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>&, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     if (!pass.drops_units) return copy_rows(Rows<T>(delta_y), delta_x);
     const Matrix<T> mask = masks(pass, y.rows);
     for (Index i = 0; i < y.rows; ++i) {

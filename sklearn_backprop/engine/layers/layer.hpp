@@ -62,9 +62,9 @@ class Units {
  public:
   virtual ~Units() = default;
   // Marks those alive that some row moves; returns how many are by now.
-  virtual Index mark_alive(Pass<T>& pass, const Rows<T>& x, Matrix<T> y,
+  virtual Index mark_alive(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
                            unsigned char* is_alive) const = 0;
-  virtual double count_saturated(Matrix<T> y) const = 0;
+  virtual double count_saturated(const Matrix<T>& y) const = 0;
 };
 
 template <typename T>
@@ -94,11 +94,11 @@ class Layer {
 
   virtual void reserve(Layout&) {}
 
-  virtual void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const = 0;
+  virtual void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const = 0;
   // Adds to the gradient, that of frozen arrays may be left out; delta_y = dJ/dy may be
   // overwritten; delta_x = dJ/dx is not wanted where it is empty.
-  virtual void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                        Matrix<T> delta_x) const = 0;
+  virtual void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                        const Matrix<T>& delta_y, const Matrix<T>& delta_x) const = 0;
 
   // Its place in the order in which specifications list layers, blocks before what
   // they hold.
@@ -118,15 +118,16 @@ class Probe {
  public:
   virtual ~Probe() = default;
   virtual void after_forward(Pass<T>&, const Layer<T>&, const Rows<T>& /* x */,
-                             Matrix<T> /* y */) {}
+                             const Matrix<T>& /* y */) {}
   // delta_y = dJ/dy, which the layer's backward may overwrite
-  virtual void before_backward(Pass<T>&, const Layer<T>&, Matrix<T> /* delta_y */) {}
+  virtual void before_backward(Pass<T>&, const Layer<T>&,
+                               const Matrix<T>& /* delta_y */) {}
   // delta_x = dJ/dx, empty where it was not wanted
   virtual void after_backward(Pass<T>&, const Layer<T>&, const Rows<T>& /* x */,
-                              Matrix<T> /* delta_x */) {}
+                              const Matrix<T>& /* delta_x */) {}
   // delta = dJ/dy of a recurrent layer's states in that step, by all roads
   virtual void at_step(Pass<T>&, const Layer<T>&, Index /* step */,
-                       Matrix<T> /* delta */) {}
+                       const Matrix<T>& /* delta */) {}
 };
 
 }  // namespace sklearn_backprop

@@ -25,8 +25,8 @@ SKB_INLINE T row_sum(Index n, Term term) {
 
 // Writes each row's mean and 1 / deviation beside what it makes of them.
 template <typename T>
-SKB_CLONES void normalize_rows(Matrix<const T> x, const T* gamma, const T* beta,
-                               T* moments, Matrix<T> y) {
+SKB_CLONES void normalize_rows(const Matrix<const T>& x, const T* gamma, const T* beta,
+                               T* moments, const Matrix<T>& y) {
   const T share = T(1) / T(x.cols);
   for (Index i = 0; i < x.rows; ++i) {
     const T* in = x.row(i);
@@ -48,9 +48,9 @@ SKB_CLONES void normalize_rows(Matrix<const T> x, const T* gamma, const T* beta,
 
 // delta_x = scale (g - mean(g) - x_hat mean(g x_hat)) with g = gamma delta
 template <typename T>
-SKB_CLONES void row_norm_backward(Matrix<const T> x, const T* gamma, const T* moments,
-                                  Matrix<T> delta_y, Matrix<T> delta_x, T* d_gamma,
-                                  T* d_beta) {
+SKB_CLONES void row_norm_backward(const Matrix<const T>& x, const T* gamma,
+                                  const T* moments, const Matrix<T>& delta_y,
+                                  const Matrix<T>& delta_x, T* d_gamma, T* d_beta) {
   const T share = T(1) / T(x.cols);
   for (Index i = 0; i < x.rows; ++i) {
     const T* in = x.row(i);
@@ -94,12 +94,12 @@ class LayerNorm final : public Layer<T> {
   bool passes_delta_in_place() const override { return true; }
   void reserve(Layout& layout) override { moments_ = layout.reserve(2); }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     normalize_rows<T>(x.dense, pass.theta + gamma_, pass.theta + beta_,
                       pass.workspace->at(moments_), y);
   }
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     T* d_gamma = pass.start_sum(gamma_, width_);
     T* d_beta = pass.start_sum(beta_, width_);
     row_norm_backward<T>(x.dense, pass.theta + gamma_, pass.workspace->at(moments_),

@@ -26,15 +26,15 @@ class MemberDense final : public Layer<T> {
   Index n_inputs() const override { return n_in_; }
   Index n_outputs() const override { return n_out_; }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     for_each_member([&](Index m) {
       const Matrix<T> out = of_member(y, m);
       multiply(Rows<T>(of_member(x.dense, m)), weights(pass.theta, m), out);
       add_row(out, pass.theta + b_ + m * n_out_);
     });
   }
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     T* d_b = pass.start_sum(b_, n_members_ * n_out_);
     for_each_member([&](Index m) {
       const Matrix<T> delta = of_member(delta_y, m);

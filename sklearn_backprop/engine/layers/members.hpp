@@ -68,7 +68,7 @@ class SharedMembers final : public Layer<T> {
     layout.set_rows_per_row(1);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     Pass<T> inner = pass_of_members(pass);
     const Rows<T> rows = rows_of(x);
     if (!front_) return back_.forward(inner, rows, by_member(y));
@@ -77,19 +77,23 @@ class SharedMembers final : public Layer<T> {
     back_.forward(inner, Rows<T>(front), by_member(y));
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     Pass<T> inner = pass_of_members(pass);
     const Rows<T> rows = rows_of(x);
-    if (!delta_x.empty()) delta_x = {delta_x.data, rows.rows(), n_inputs(), n_inputs()};
+    Matrix<T> delta_rows;
+    if (!delta_x.empty()) {
+      delta_rows = {delta_x.data, rows.rows(), n_inputs(), n_inputs()};
+    }
     if (!front_) {
-      return back_.backward(inner, rows, by_member(y), by_member(delta_y), delta_x);
+      return back_.backward(inner, rows, by_member(y), by_member(delta_y), delta_rows);
     }
     const Matrix<T> front = output_of_front(pass, output_, rows.rows());
-    const bool ends = delta_x.empty() && !front_->is_trained;
-    const Matrix<T> delta = ends ? delta_x : output_of_front(pass, delta_, rows.rows());
+    const bool ends = delta_rows.empty() && !front_->is_trained;
+    const Matrix<T> delta =
+        ends ? delta_rows : output_of_front(pass, delta_, rows.rows());
     back_.backward(inner, Rows<T>(front), by_member(y), by_member(delta_y), delta);
-    front_->backward(inner, rows, front, delta, delta_x);
+    front_->backward(inner, rows, front, delta, delta_rows);
   }
 
  private:
@@ -104,7 +108,7 @@ class SharedMembers final : public Layer<T> {
     return Rows<T>(
         Matrix<const T>{all.data, all.rows * n_members_, n_inputs(), n_inputs()});
   }
-  Matrix<T> by_member(Matrix<T> y) const {
+  Matrix<T> by_member(const Matrix<T>& y) const {
     const Index width = back_.n_outputs();
     return {y.data, y.rows * n_members_, width, width};
   }
@@ -143,7 +147,7 @@ class IndependentMembers final : public Layer<T> {
     member_delta_ = layout.reserve(n_inputs());
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     for (Index m = 0; m < n_members(); ++m) {
       const Matrix<T> own = output_of(pass, m, y.rows);
       member(m).forward(pass, rows_of(x, m), own);
@@ -151,8 +155,8 @@ class IndependentMembers final : public Layer<T> {
     }
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     const Matrix<T> delta = pass.workspace->matrix(delta_, y.rows, width());
     for (Index m = 0; m < n_members(); ++m) {
       copy_rows(Rows<T>(delta_y.columns(m * width(), width())), delta);
@@ -191,8 +195,8 @@ class IndependentMembers final : public Layer<T> {
 
 // y = x f on rows of members, with a row of f for each.
 template <typename T>
-SKB_CLONES void multiply_members(Matrix<const T> x, Index rows_per_x, const T* f,
-                                 Index k, Matrix<T> y) {
+SKB_CLONES void multiply_members(const Matrix<const T>& x, Index rows_per_x, const T* f,
+                                 Index k, const Matrix<T>& y) {
   for (Index i = 0; i < y.rows; ++i) {
     const T* in = x.row(i / rows_per_x);
     const T* factor = f + i % k * y.cols;
@@ -204,8 +208,8 @@ SKB_CLONES void multiply_members(Matrix<const T> x, Index rows_per_x, const T* f
 
 // d_f += x delta for the row of f of each member
 template <typename T>
-SKB_CLONES void add_member_products(Matrix<const T> x, Index rows_per_x,
-                                    Matrix<const T> delta, Index k, T* d_f) {
+SKB_CLONES void add_member_products(const Matrix<const T>& x, Index rows_per_x,
+                                    const Matrix<const T>& delta, Index k, T* d_f) {
   for (Index i = 0; i < delta.rows; ++i) {
     const T* in = x.row(i / rows_per_x);
     const T* d = delta.row(i);
@@ -268,7 +272,7 @@ class MemberScale final : public Layer<T> {
     delta_ = layout.reserve(groups_.width);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     T* factors = pass.workspace->at(factors_);
     for (Index m = 0; m < n_members_; ++m) {
       groups_.spread(pass.theta + r_ + m * groups_.count(),
@@ -277,8 +281,8 @@ class MemberScale final : public Layer<T> {
     multiply_members(x.dense, y.rows / x.rows(), factors, n_members_, y);
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     T* d_factors = pass.workspace->at(factor_deltas_);
     std::fill_n(d_factors, n_members_ * groups_.width, T(0));
     const Index rows_per_x = delta_y.rows / x.rows();
@@ -302,7 +306,7 @@ class MemberScale final : public Layer<T> {
   }
 
  private:
-  static Matrix<const T> as_const(Matrix<T> m) {
+  static Matrix<const T> as_const(const Matrix<T>& m) {
     return {m.data, m.rows, m.cols, m.stride};
   }
 
@@ -331,14 +335,14 @@ class MemberAffine final : public Layer<T> {
   Index n_outputs() const override { return width_; }
   bool passes_delta_in_place() const override { return true; }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     multiply_members(x.dense, 1, pass.theta + s_, n_members_, y);
     for (Index i = 0; i < y.rows; ++i) {
       add_row(y.block(i, 1), pass.theta + b_ + i % n_members_ * width_);
     }
   }
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     const Matrix<const T> delta{delta_y.data, delta_y.rows, width_, delta_y.stride};
     T* d_s = pass.start_sum(s_, n_members_ * width_);
     T* d_b = pass.start_sum(b_, n_members_ * width_);

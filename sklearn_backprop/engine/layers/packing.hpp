@@ -16,7 +16,7 @@ class Packing {
   // Of rows (n, n_steps * n_channels), step after step. A sequence ends behind its last
   // step that holds a number; NaN in all channels stands behind it.
   template <typename T>
-  Packing(Matrix<const T> x, Index n_steps, Index n_channels)
+  Packing(const Matrix<const T>& x, Index n_steps, Index n_channels)
       : n_steps_(n_steps), rows_(static_cast<std::size_t>(x.rows)) {
     std::vector<Index> lengths(rows_.size());
     for (Index i = 0; i < x.rows; ++i) {

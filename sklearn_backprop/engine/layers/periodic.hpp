@@ -60,7 +60,7 @@ class Periodic final : public Layer<T> {
     sums_ = layout.reserve(at_.width());
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     const Matrix<T> waves = waves_of(pass, waves_, y.rows);
     const Matrix<T> sums = pass.workspace->matrix(sums_, y.rows, at_.width());
     for_each_number(x.dense, [&](Index i, Index f, T value) {
@@ -68,10 +68,11 @@ class Periodic final : public Layer<T> {
       make_waves(n_frequencies_, known, pass.theta + w_ + f * n_frequencies_,
                  waves.row(i) + f * n_waves());
     });
-    for_each_matrix(waves, sums, [&](Index m, Matrix<T> in, Matrix<T> out) {
-      multiply(Rows<T>(in), pass.theta + W_ + m * n_waves() * at_.size, out);
-      add_row(out, pass.theta + b_ + m * at_.size);
-    });
+    for_each_matrix(
+        waves, sums, [&](Index m, const Matrix<T>& in, const Matrix<T>& out) {
+          multiply(Rows<T>(in), pass.theta + W_ + m * n_waves() * at_.size, out);
+          add_row(out, pass.theta + b_ + m * at_.size);
+        });
     for_each_number(x.dense, [&](Index i, Index f, T value) {
       const T* sum = sums.row(i) + f * at_.size;
       T* out = y.row(i) + f * at_.size;
@@ -80,8 +81,8 @@ class Periodic final : public Layer<T> {
     });
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     const Matrix<T> waves = waves_of(pass, waves_, y.rows);
     const Matrix<T> deltas = waves_of(pass, wave_deltas_, y.rows);
     const Matrix<T> sums = pass.workspace->matrix(sums_, y.rows, at_.width());
@@ -96,14 +97,16 @@ class Periodic final : public Layer<T> {
       }
     });
     T* d_b = pass.start_sum(b_, n_matrices() * at_.size);
-    for_each_matrix(waves, sums, [&](Index m, Matrix<T> in, Matrix<T> out) {
-      const Index W = W_ + m * n_waves() * at_.size;
-      multiply_transposed(Rows<T>(in), out, pass.beta, pass.gradient + W);
-      add_column_sums(out, d_b + m * at_.size);
-    });
-    for_each_matrix(deltas, sums, [&](Index m, Matrix<T> in, Matrix<T> out) {
-      multiply_by_transpose(out, pass.theta + W_ + m * n_waves() * at_.size, in);
-    });
+    for_each_matrix(
+        waves, sums, [&](Index m, const Matrix<T>& in, const Matrix<T>& out) {
+          const Index W = W_ + m * n_waves() * at_.size;
+          multiply_transposed(Rows<T>(in), out, pass.beta, pass.gradient + W);
+          add_column_sums(out, d_b + m * at_.size);
+        });
+    for_each_matrix(
+        deltas, sums, [&](Index m, const Matrix<T>& in, const Matrix<T>& out) {
+          multiply_by_transpose(out, pass.theta + W_ + m * n_waves() * at_.size, in);
+        });
     if (!delta_x.empty()) fill_with_zeros(delta_x);
     T* d_w = pass.start_sum(w_, at_.n_columns() * n_frequencies_);
     for_each_number(x.dense, [&](Index i, Index f, T value) {
@@ -125,14 +128,15 @@ class Periodic final : public Layer<T> {
 
   // visit(i, f, x)
   template <typename Visit>
-  void for_each_number(Matrix<const T> x, const Visit& visit) const {
+  void for_each_number(const Matrix<const T>& x, const Visit& visit) const {
     for (Index i = 0; i < x.rows; ++i) {
       for (Index f = 0; f < at_.n_columns(); ++f) visit(i, f, x.row(i)[at_.column(f)]);
     }
   }
   // visit(matrix, its waves, its outputs): all columns at once where they share one
   template <typename Visit>
-  void for_each_matrix(Matrix<T> waves, Matrix<T> sums, const Visit& visit) const {
+  void for_each_matrix(const Matrix<T>& waves, const Matrix<T>& sums,
+                       const Visit& visit) const {
     if (is_shared_) {
       const Index rows = waves.rows * at_.n_columns();
       return visit(Index(0), Matrix<T>{waves.data, rows, n_waves(), n_waves()},

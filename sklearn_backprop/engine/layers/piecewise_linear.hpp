@@ -65,7 +65,7 @@ class PiecewiseLinear final : public Layer<T> {
     bin_deltas_ = layout.reserve(0, all_bins_ * at_.size);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     add_up_bins(pass);
     find_bins(pass, x.dense);
     const T* sums = pass.workspace->at(sums_);
@@ -77,8 +77,8 @@ class PiecewiseLinear final : public Layer<T> {
     });
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     T* d_u = pass.start_sum(u_, at_.width());
     T* d_V = pass.start_sum(V_, all_bins_ * at_.size);
     T* bin_deltas = pass.workspace->at(bin_deltas_);
@@ -104,7 +104,8 @@ class PiecewiseLinear final : public Layer<T> {
 
   // visit(i, place) column by column, so that a column's vectors stay near
   template <typename Visit>
-  void for_each_number(Pass<T>& pass, Matrix<const T> x, const Visit& visit) const {
+  void for_each_number(Pass<T>& pass, const Matrix<const T>& x,
+                       const Visit& visit) const {
     const Matrix<T> bins = pass.workspace->matrix(bins_, x.rows, at_.n_columns());
     const Matrix<T> shares = pass.workspace->matrix(shares_, x.rows, at_.n_columns());
     for (Index f = 0; f < at_.n_columns(); ++f) {
@@ -124,7 +125,7 @@ class PiecewiseLinear final : public Layer<T> {
     }
   }
 
-  void find_bins(Pass<T>& pass, Matrix<const T> x) const {
+  void find_bins(Pass<T>& pass, const Matrix<const T>& x) const {
     const Matrix<T> bins = pass.workspace->matrix(bins_, x.rows, at_.n_columns());
     const Matrix<T> shares = pass.workspace->matrix(shares_, x.rows, at_.n_columns());
     for_each_column([&](Index f, Index first, Index count) {
@@ -167,8 +168,8 @@ class PiecewiseLinear final : public Layer<T> {
   }
 
   // delta_x = delta (u + V_t / width of bin t)
-  void pass_delta(Pass<T>& pass, Matrix<const T> x, Matrix<T> delta_y,
-                  Matrix<T> delta_x) const {
+  void pass_delta(Pass<T>& pass, const Matrix<const T>& x, const Matrix<T>& delta_y,
+                  const Matrix<T>& delta_x) const {
     fill_with_zeros(delta_x);
     for_each_number(pass, x, [&](Index i, const Place& at) {
       if (at.is_missing()) return;

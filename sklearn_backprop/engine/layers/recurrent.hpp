@@ -96,7 +96,7 @@ class RecurrentOf final : public Layer<T> {
     zeros_ = layout.reserve(0, Cell::n_kept * width_);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     const States<T> states = states_of(pass, y, {});
     const Matrix<T> z = states.z.columns(0, Cell::n_of_input * width_);
     if (pass.is_training) {
@@ -112,8 +112,8 @@ class RecurrentOf final : public Layer<T> {
     });
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     const States<T> states = states_of(pass, y, delta_y);
     pass_back_through_time(pass, states);
     const Matrix<T> d_x = states.z.columns(0, Cell::n_of_input * width_);
@@ -126,16 +126,16 @@ class RecurrentOf final : public Layer<T> {
 
  private:
   Index n_of_state() const { return Cell::n_of_state * width_; }
-  Matrix<T> of_state(Matrix<T> z) const {
+  Matrix<T> of_state(const Matrix<T>& z) const {
     return z.columns(Cell::first_of_state * width_, n_of_state());
   }
-  States<T> states_of(Pass<T>& pass, Matrix<T> y, Matrix<T> delta) const {
+  States<T> states_of(Pass<T>& pass, const Matrix<T>& y, const Matrix<T>& delta) const {
     Workspace<T>& workspace = *pass.workspace;
     return {workspace.matrix(z_, y.rows, Cell::n_columns * width_),
             workspace.matrix(before_, y.rows, width_),
             workspace.matrix(kept_, y.rows, Cell::n_kept * width_), y, delta};
   }
-  static void clear(Matrix<T> m) {
+  static void clear(const Matrix<T>& m) {
     for (Index i = 0; i < m.rows; ++i) std::fill_n(m.row(i), m.cols, T(0));
   }
 

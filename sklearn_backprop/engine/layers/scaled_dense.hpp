@@ -90,7 +90,7 @@ class ScaledDense final : public Layer<T> {
     tail_products_ = layout.reserve(0, std::max(tail(), kMost) * k_);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     if (x.rows() < y.rows) {
       share_products(pass, x.dense, y);
     } else {
@@ -99,8 +99,8 @@ class ScaledDense final : public Layer<T> {
     if (b_ >= 0) add_row(y, pass.theta + b_);
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     if (b_ >= 0) add_column_sums(delta_y, pass.start_sum(b_, n_out_));
     if (x.rows() < y.rows) {
       share_products_backward(pass, x.dense, delta_y, delta_x);
@@ -124,7 +124,8 @@ class ScaledDense final : public Layer<T> {
 
   // visit(columns g of the group, W_g's place, products with it)
   template <typename Visit>
-  void for_each_group(Matrix<const T> x, Matrix<T> products, const Visit& visit) const {
+  void for_each_group(const Matrix<const T>& x, const Matrix<T>& products,
+                      const Visit& visit) const {
     for (Index g = 0; g < groups_.n_wide; ++g) {
       visit(g, Rows<T>(x.columns(g * groups_.group, groups_.group)),
             W_ + g * groups_.group * n_out_, products.columns(g * n_out_, n_out_));
@@ -139,11 +140,13 @@ class ScaledDense final : public Layer<T> {
     return {vector + r_, k_, groups_.n_wide, groups_.count(), 1};
   }
 
-  void share_products(Pass<T>& pass, Matrix<const T> x, Matrix<T> y) const {
+  void share_products(Pass<T>& pass, const Matrix<const T>& x,
+                      const Matrix<T>& y) const {
     const Matrix<T> products = products_of(pass, products_, x.rows);
-    for_each_group(x, products, [&](Index, Rows<T> e, Index W, Matrix<T> product) {
-      multiply(e, pass.theta + W, product);
-    });
+    for_each_group(x, products,
+                   [&](Index, Rows<T> e, Index W, const Matrix<T>& product) {
+                     multiply(e, pass.theta + W, product);
+                   });
     for (Index i = 0; i < x.rows; ++i) {
       const Matrix<T> z = y.block(i * k_, k_);
       if (groups_.n_wide > 0) {
@@ -162,8 +165,9 @@ class ScaledDense final : public Layer<T> {
     }
   }
 
-  void share_products_backward(Pass<T>& pass, Matrix<const T> x, Matrix<T> delta_y,
-                               Matrix<T> delta_x) const {
+  void share_products_backward(Pass<T>& pass, const Matrix<const T>& x,
+                               const Matrix<T>& delta_y,
+                               const Matrix<T>& delta_x) const {
     const Matrix<T> products = products_of(pass, products_, x.rows);
     const Matrix<T> deltas = products_of(pass, product_deltas_, x.rows);
     pass.start_sum(r_, k_ * groups_.count());
@@ -184,7 +188,7 @@ class ScaledDense final : public Layer<T> {
         tail_delta(pass, delta, delta_x.row(i) + groups_.wide());
       }
     }
-    for_each_group(x, deltas, [&](Index g, Rows<T> e, Index W, Matrix<T> delta) {
+    for_each_group(x, deltas, [&](Index g, Rows<T> e, Index W, const Matrix<T>& delta) {
       multiply_transposed(e, delta, pass.beta, pass.gradient + W);
       if (delta_x.empty()) return;
       multiply_by_transpose(delta, pass.theta + W,
@@ -216,7 +220,7 @@ class ScaledDense final : public Layer<T> {
 
   // d_W_j += x_j sum of r_mj delta_m, and d_r_mj += x_j delta_m W_j
   void active_backward(Pass<T>& pass, const ActiveColumns<T>& active, const T* x,
-                       Matrix<T> delta, T* d_W) const {
+                       const Matrix<T>& delta, T* d_W) const {
     const Index n = active.count();
     T* room = pass.workspace->at(room_);
     T* products = pass.workspace->at(tail_products_);
@@ -236,7 +240,7 @@ class ScaledDense final : public Layer<T> {
   }
 
   // delta_x_j = sum of r_mj delta_m W_j for all columns of the tail
-  void tail_delta(Pass<T>& pass, Matrix<T> delta, T* delta_x) const {
+  void tail_delta(Pass<T>& pass, const Matrix<T>& delta, T* delta_x) const {
     T* products = pass.workspace->at(tail_products_);
     std::fill_n(delta_x, tail(), T(0));
     if (tail() == 0) return;
@@ -251,7 +255,7 @@ class ScaledDense final : public Layer<T> {
 
   // ---- rows of their own, or one member's: x, y (n, .)
 
-  void multiply_own(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const {
+  void multiply_own(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const {
     Rows<T> scaled = x;
     if (scale_) {
       const Matrix<T> room = scaled_of(pass, scaled_, y.rows);
@@ -269,8 +273,8 @@ class ScaledDense final : public Layer<T> {
     });
   }
 
-  void multiply_own_backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> delta_y,
-                             Matrix<T> delta_x) const {
+  void multiply_own_backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& delta_y,
+                             const Matrix<T>& delta_x) const {
     const Index rows = delta_y.rows;
     const Rows<T> scaled = scale_ ? Rows<T>(scaled_of(pass, scaled_, rows)) : x;
     const Matrix<T> delta = scale_ ? scaled_of(pass, scaled_delta_, rows) : delta_x;
@@ -285,8 +289,8 @@ class ScaledDense final : public Layer<T> {
   }
 
   // Where x is zero, delta stays zero as well: nobody wants it.
-  void sparse_backward(Pass<T>& pass, const Rows<T>& x, Matrix<T> delta_y,
-                       Matrix<T> delta) const {
+  void sparse_backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& delta_y,
+                       const Matrix<T>& delta) const {
     T* d_W = pass.start_sum(tail_of_W(), tail() * n_out_);
     if (groups_.wide() > 0) {
       multiply_transposed(wide_columns(x), delta_y, pass.beta, pass.gradient + W_);
@@ -312,7 +316,7 @@ class ScaledDense final : public Layer<T> {
   }
   // visit(i, j, value) for what is not zero in the tail
   template <typename Visit>
-  void for_each_of_tail(Matrix<const T> x, const Visit& visit) const {
+  void for_each_of_tail(const Matrix<const T>& x, const Visit& visit) const {
     for (Index i = 0; i < x.rows; ++i) {
       const T* row = tail_of(x.row(i));
       for (Index j = 0; j < tail(); ++j) {
@@ -320,7 +324,7 @@ class ScaledDense final : public Layer<T> {
       }
     }
   }
-  bool has_sparse_tail(Matrix<const T> x) const {
+  bool has_sparse_tail(const Matrix<const T>& x) const {
     Index n_active = 0;
     for_each_of_tail(x, [&](Index, Index, T) { ++n_active; });
     return 4 * n_active < x.rows * tail();

@@ -30,7 +30,8 @@ struct Pooling {
 
   // y (n, width) of packed states
   template <typename T>
-  void forward(const Packing& packing, Matrix<T> states, Matrix<T> y) const {
+  void forward(const Packing& packing, const Matrix<T>& states,
+               const Matrix<T>& y) const {
     packing.for_each_sequence([&](Index row, Index length, Index i) {
       T* out = y.row(row);
       std::fill_n(out, y.cols, T(0));
@@ -50,7 +51,8 @@ struct Pooling {
   }
   // dJ/d(states) of dJ/dy
   template <typename T>
-  void backward(const Packing& packing, Matrix<T> delta_y, Matrix<T> delta) const {
+  void backward(const Packing& packing, const Matrix<T>& delta_y,
+                const Matrix<T>& delta) const {
     if (!is_mean) fill_with_zeros(delta);
     packing.for_each_sequence([&](Index row, Index length, Index i) {
       const T* in = delta_y.row(row);
@@ -106,7 +108,7 @@ class Sequence final : public Layer<T> {
     layout.set_rows_per_row(1);
   }
 
-  void forward(Pass<T>& pass, const Rows<T>& x, Matrix<T> y) const override {
+  void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
     const Packing packing(x.dense, n_steps_, n_channels_);
     const Matrix<T> inputs =
         pass.workspace->matrix(inputs_, packing.n_rows(), n_channels_);
@@ -120,8 +122,8 @@ class Sequence final : public Layer<T> {
     pooling_.forward(packing, states, y);
   }
 
-  void backward(Pass<T>& pass, const Rows<T>& x, Matrix<T>, Matrix<T> delta_y,
-                Matrix<T> delta_x) const override {
+  void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
+                const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     const Packing packing(x.dense, n_steps_, n_channels_);
     const Matrix<T> deltas = states_of(pass, deltas_, packing);
     pooling_.backward(packing, delta_y, deltas);
