@@ -47,7 +47,7 @@ def main() -> None:
     assert SOURCES / "sklearn_backprop" not in place.parents, place
     assert package.__version__ == version("sklearn-backprop")
     print(f"sklearn_backprop {package.__version__}, Python {sys.version.split()[0]}")
-    for name in ("BackpropMLPClassifier", "BackpropMLPRegressor", "GDLinearRegression"):
+    for name in package.__all__:
         check(name)
 
 
