@@ -1,12 +1,19 @@
 """Memory that runs out raises MemoryError, in whichever thread it does."""
 
 import os
+import pickle
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-pytestmark = pytest.mark.once
+from sklearn_backprop import BackpropMLPRegressor
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 PROGRAM = """
 import resource, warnings
@@ -50,6 +57,23 @@ for name, job in JOBS.items():
     print(name, *(outcome_of(job, extra) for extra in extras), sep=",", flush=True)
 """
 
+# A network from a file, whose first product finds no room for OpenBLAS's buffer.
+FIRST_PRODUCT = """
+import pickle, resource, sys
+import numpy as np
+
+X = np.zeros((500, 10))
+network = pickle.load(sys.stdin.buffer)
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+_, hard = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**24, hard))
+try:
+    network.predict(X)
+except MemoryError:
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    print("MemoryError, then", *network.predict(X).shape)
+"""
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits and reads its own memory")
 def test_no_memory_is_an_error_and_not_the_end():
@@ -75,3 +99,19 @@ def test_no_memory_is_an_error_and_not_the_end():
         assert ends[-1] == "fine", name
     for name in ("fit", "batch norm"):  # they need megabytes
         assert "MemoryError" in outcomes[name]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits and reads its own memory")
+def test_no_memory_for_the_first_product_is_an_error_and_no_hang():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 10))
+    network = BackpropMLPRegressor((256, 256), max_iter=1).fit(X, X[:, 0])
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_PRODUCT],
+        input=pickle.dumps(network),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.split() == b"MemoryError, then 500".split(), done.stderr

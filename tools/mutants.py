@@ -38,7 +38,9 @@ HEADERS = [
 TESTS = [
     "tests/engine/test_gradients_differences.py", "tests/engine/test_products.py",
     "tests/engine/test_tables.py", "tests/engine/test_sequences.py",
+    "tests/engine/test_input_gradients.py", "tests/engine/test_frozen.py",
     "tests/neural_network", "tests/inspection/test_diagnosis.py",
+    "tests/inspection/test_time.py",
 ]  # fmt: skip
 # What asks little of the engine and takes long, even to collect.
 IGNORED = [

@@ -2,7 +2,9 @@
 // Nothing is linked and nothing is shipped; the addresses are filled in at import.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace sklearn_backprop::blas {
 
@@ -29,8 +31,20 @@ struct Table {
 template <typename T>
 inline Table<T> table{};
 
+// OpenBLAS makes a buffer of 32 MiB at a thread's first product, and where there is no
+// room for one it tries for ever. So ask for room first, which throws; one page is
+// touched, or the compiler would not ask.
+inline bool ask_for_buffer() {
+  constexpr std::size_t buffer = std::size_t(33) << 20;
+  const std::unique_ptr<volatile char[]> room(new volatile char[buffer]);
+  room[0] = 0;
+  return true;
+}
+
 template <typename T, typename Call>
 inline void dispatch(Call&& call) {
+  thread_local const bool has_asked = ask_for_buffer();
+  static_cast<void>(has_asked);
   if (table<T>.is_ilp64) {
     call(table<T>.ilp64, std::int64_t{});
   } else {
