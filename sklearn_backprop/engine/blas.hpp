@@ -41,10 +41,15 @@ inline bool ask_for_buffer() {
   return true;
 }
 
-template <typename T, typename Call>
-inline void dispatch(Call&& call) {
+// Once in each thread, whichever routine comes first.
+inline void before_first_product() {
   thread_local const bool has_asked = ask_for_buffer();
   static_cast<void>(has_asked);
+}
+
+template <typename T, typename Call>
+inline void dispatch(Call&& call) {
+  before_first_product();
   if (table<T>.is_ilp64) {
     call(table<T>.ilp64, std::int64_t{});
   } else {
