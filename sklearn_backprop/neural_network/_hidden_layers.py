@@ -61,7 +61,8 @@ class HiddenLayers(CheckedParameters):
         2015; prediction uses running averages) or over the units of each row (Ba et
         al., 2016).
     dropout : float in [0, 1), default=0.0
-        Share of hidden activations set to zero in each training step.
+        Share of hidden activations set to zero in each training step, rounded to a
+        multiple of 1 / 65536.
     numerical_embedding : str, embedding or None, default=None
         Whether numbers become vectors before the first layer reads them:
         "piecewise_linear", "periodic", or a `PiecewiseLinearEmbedding` or
