@@ -171,6 +171,7 @@ class TraceProbe final : public Probe<T> {
     Copy input_gradient;   // dJ/dx; empty where it was not wanted
   };
 
+  bool reads_deltas() const override { return true; }
   void after_forward(Pass<T>&, const Layer<T>& layer, const Rows<T>&,
                      const Matrix<T>& y) override {
     records_[layer.number].output = copy_of(y);

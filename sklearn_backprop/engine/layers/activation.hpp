@@ -21,11 +21,11 @@ SKB_CLONES void activate(const Matrix<const T>& x, const T* b, const Matrix<T>& 
   }
 }
 
-// delta_x = delta_y f'(z), and its column sums: the gradient of b
+// delta_x = factor delta_y f'(z), and its column sums: the gradient of b
 template <typename F, typename T>
 SKB_CLONES void activate_backward(const Matrix<const T>& x, const T* b,
                                   const Matrix<T>& y, const Matrix<T>& delta_y,
-                                  const Matrix<T>& delta_x, T* sum) {
+                                  const Matrix<T>& delta_x, T factor, T* sum) {
   for (Index i = 0; i < y.rows; ++i) {
     const T* z = x.row(i);
     const T* a = y.row(i);
@@ -33,7 +33,7 @@ SKB_CLONES void activate_backward(const Matrix<const T>& x, const T* b,
     T* out = delta_x.row(i);
     SKB_INDEPENDENT
     for (Index j = 0; j < y.cols; ++j) {
-      const T delta = in[j] * F::derivative(z[j] + b[j], a[j]);
+      const T delta = in[j] * (factor * F::derivative(z[j] + b[j], a[j]));
       out[j] = delta;
       sum[j] += delta;
     }
@@ -121,6 +121,7 @@ class ActivationOf final : public Layer<T>, public Units<T> {
   }
   bool passes_delta_in_place() const override { return true; }
   const Units<T>* units() const override { return this; }
+  void stand_before(const Layer<T>& behind) override { behind_ = &behind; }
   // Without a bias: a row of zeros to add, and a row for the sums that nobody wants.
   void reserve(Layout& layout) override {
     if (b_ < 0) no_bias_ = layout.reserve(0, 2 * width_);
@@ -134,7 +135,7 @@ class ActivationOf final : public Layer<T>, public Units<T> {
     T* sum =
         b_ >= 0 ? pass.start_sum(b_, width_) : pass.workspace->at(no_bias_) + width_;
     activate_backward<F, T>(read_by_derivative(x, y), bias(pass), y, delta_y, delta_x,
-                            sum);
+                            behind_ ? behind_->factor_left(pass) : T(1), sum);
   }
 
   Index mark_alive(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y,
@@ -158,6 +159,7 @@ class ActivationOf final : public Layer<T>, public Units<T> {
 
   Index width_, b_;
   Slot no_bias_;
+  const Layer<T>* behind_ = nullptr;  // in its chain
 };
 
 // The activation that a specification names.

@@ -15,7 +15,10 @@ template <typename T>
 class Chain final : public Layer<T> {
  public:
   explicit Chain(std::vector<LayerPointer<T>> layers) : layers_(std::move(layers)) {
-    for (std::size_t k = 1; k < size(); ++k) layers_[k]->stand_behind(*layers_[k - 1]);
+    for (std::size_t k = 1; k < size(); ++k) {
+      layers_[k]->stand_behind(*layers_[k - 1]);
+      layers_[k - 1]->stand_before(*layers_[k]);
+    }
     while (first_trained_ < size() && !layers_[first_trained_]->is_trained)
       ++first_trained_;
     this->is_trained = first_trained_ < size();

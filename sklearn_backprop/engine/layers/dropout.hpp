@@ -39,16 +39,19 @@ SKB_CLONES void multiply_elements(Index n, const T* x, const T* mask, T* y) {
   for (Index j = 0; j < n; ++j) y[j] = x[j] * mask[j];
 }
 
-// delta_x = delta_y mask, the mask read from y: where x was 0 too, delta ends anyway.
+// delta *= mask, the mask read from y: where x was 0 too, delta ends anyway.
 template <typename T>
-SKB_CLONES void multiply_kept(Index n, const T* y, T kept, const T* delta_y,
-                              T* delta_x) {
-  SKB_INDEPENDENT
-  for (Index j = 0; j < n; ++j) delta_x[j] = y[j] == T(0) ? T(0) : kept * delta_y[j];
+void multiply_kept(const Matrix<T>& y, T kept, const Matrix<T>& delta) {
+  for (Index i = 0; i < y.rows; ++i) {
+    for (Index j = 0; j < y.cols; ++j)
+      delta.row(i)[j] *= y.row(i)[j] == T(0) ? T(0) : kept;
+  }
 }
 
 // Srivastava et al. (2014), inverted: the expectation is that of prediction. The rate
-// is a multiple of 1 / 65536.
+// is a multiple of 1 / 65536. Behind an activation whose derivative is zero where the
+// output is, backward has but a factor to multiply by, and leaves that to the
+// activation.
 template <typename T>
 class Dropout final : public Layer<T> {
  public:
@@ -72,13 +75,16 @@ class Dropout final : public Layer<T> {
 
   Index n_inputs() const override { return width_; }
   Index n_outputs() const override { return width_; }
-  bool works_in_place() const override { return reads_mask_from_y_; }
+  bool works_in_place() const override { return is_borne_; }
   bool passes_delta_in_place() const override { return true; }
   void stand_behind(const Layer<T>& before) override {
-    reads_mask_from_y_ = before.bears_dropout();
+    is_borne_ = before.bears_dropout();
+  }
+  T factor_left(const Pass<T>& pass) const override {
+    return is_borne_ && pass.drops_units && !pass.reads_deltas() ? kept_ : T(1);
   }
   void reserve(Layout& layout) override {
-    mask_ = reads_mask_from_y_ ? layout.reserve(0, width_) : layout.reserve(width_);
+    mask_ = is_borne_ ? layout.reserve(0, width_) : layout.reserve(width_);
   }
 
   void forward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>& y) const override {
@@ -99,26 +105,26 @@ class Dropout final : public Layer<T> {
   void backward(Pass<T>& pass, const Rows<T>&, const Matrix<T>& y,
                 const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     if (!pass.drops_units) return copy_rows(Rows<T>(delta_y), delta_x);
+    if (is_borne_) {
+      if (pass.reads_deltas()) multiply_kept(y, kept_, delta_x);
+      return;
+    }
     const Matrix<T> mask = masks(pass, y.rows);
     for (Index i = 0; i < y.rows; ++i) {
-      if (reads_mask_from_y_) {
-        multiply_kept(width_, y.row(i), kept_, delta_y.row(i), delta_x.row(i));
-      } else {
-        multiply_elements(width_, delta_y.row(i), mask.row(i), delta_x.row(i));
-      }
+      multiply_elements(width_, delta_y.row(i), mask.row(i), delta_x.row(i));
     }
   }
 
  private:
   // A row of masks for each; all in one place where `backward` needs none.
   Matrix<T> masks(Pass<T>& pass, Index rows) const {
-    return {pass.workspace->at(mask_), rows, width_, reads_mask_from_y_ ? 0 : width_};
+    return {pass.workspace->at(mask_), rows, width_, is_borne_ ? 0 : width_};
   }
 
   Index width_, number_;
   std::int32_t threshold_;
   T kept_;
-  bool reads_mask_from_y_ = false;
+  bool is_borne_ = false;
   Slot mask_;
 };
 

@@ -40,6 +40,7 @@ struct Pass {
   Probe<T>* probe = nullptr;
 
   bool wants_input_gradient() const { return input_gradient != nullptr; }
+  bool reads_deltas() const;  // whether a probe looks at those of each layer
   // The gradient of a parameter array that is summed row by row.
   T* start_sum(Index offset, Index n) const {
     T* sum = gradient + offset;
@@ -79,8 +80,12 @@ class Layer {
   // Its backward may find zeros in y, where delta_y is zero too, and the rest of y
   // multiplied by a positive number: it comes to the same.
   virtual bool bears_dropout() const { return false; }
-  // What stands right before it in its chain; told before it reserves.
+  // What stands right before it in its chain, and right behind; told before it
+  // reserves.
   virtual void stand_behind(const Layer& /* before */) {}
+  virtual void stand_before(const Layer& /* behind */) {}
+  // What its backward leaves to that of the layer before to multiply delta by.
+  virtual T factor_left(const Pass<T>&) const { return T(1); }
   // delta_x may take the memory of delta_y; delta_x is then never empty.
   virtual bool passes_delta_in_place() const { return false; }
   virtual bool reads_sparse() const { return false; }
@@ -117,6 +122,8 @@ template <typename T>
 class Probe {
  public:
   virtual ~Probe() = default;
+  // Layers then leave no part of delta to others.
+  virtual bool reads_deltas() const { return false; }
   virtual void after_forward(Pass<T>&, const Layer<T>&, const Rows<T>& /* x */,
                              const Matrix<T>& /* y */) {}
   // delta_y = dJ/dy, which the layer's backward may overwrite
@@ -129,5 +136,10 @@ class Probe {
   virtual void at_step(Pass<T>&, const Layer<T>&, Index /* step */,
                        const Matrix<T>& /* delta */) {}
 };
+
+template <typename T>
+bool Pass<T>::reads_deltas() const {
+  return probe != nullptr && probe->reads_deltas();
+}
 
 }  // namespace sklearn_backprop
