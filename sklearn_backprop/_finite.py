@@ -10,6 +10,12 @@ def as_numbers(y) -> np.ndarray:
     """Targets, checked to be finite, as numbers where they are strings or objects."""
     if y.dtype.kind in "biuf":
         return y
+    if y.dtype.kind in "Mm":
+        raise ValueError(
+            f"y holds dates or spans of time ({y.dtype}), and a regressor learns "
+            "numbers, whose unit is yours to choose: pass days, for instance, by "
+            "(y - y.min()) / numpy.timedelta64(1, 'D')."
+        )
     try:
         numbers = y.astype(np.float64)
     except (TypeError, ValueError):

@@ -6,7 +6,11 @@ from typing import Self
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from scipy.special import expit
-from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.multiclass import (
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
 
 from .._scores import Accuracy
 from .._stored import stored
@@ -39,6 +43,8 @@ class LabelCoder(Coder):
         """Learn what codes y, (n,) or indicators (n, K)."""
         classes = _plain_labels(y)
         if classes is None:
+            _refuse_missing_labels(y)
+            check_classification_targets(y)
             kind = type_of_target(y, input_name="y")
         else:
             kind = "multiclass" if len(classes) > 2 else "binary"
@@ -161,6 +167,18 @@ def _plain_labels(y) -> np.ndarray | None:
         return None
     labels = np.unique(y)
     return labels if 0 < 2 * len(labels) <= len(y) else None
+
+
+def _refuse_missing_labels(y) -> None:
+    """Say where a label is None: it cannot be sorted among the others."""
+    if not isinstance(y, np.ndarray) or y.dtype.kind != "O" or y.ndim > 1:
+        return
+    missing = [row for row, label in enumerate(y) if label is None]
+    if missing:
+        raise ValueError(
+            f"Input y contains None in {len(missing)} row(s), the first is row "
+            f"{missing[0]}. Leave out rows without a label, or give them one."
+        )
 
 
 def both_probabilities(raw: np.ndarray) -> np.ndarray:

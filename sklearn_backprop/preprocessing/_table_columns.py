@@ -1,7 +1,8 @@
 """Columns of raw tables, from data frames or arrays, as numbers or as labels."""
 
+from collections import Counter
 from collections.abc import Hashable, Iterator
-from numbers import Number
+from numbers import Complex, Number, Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,11 @@ class Column(NamedTuple):
 
 def read_raw_table(estimator, X, *, reset: bool):
     """Check the shape and names of a table; data frames stay data frames."""
+    if hasattr(X, "collect"):
+        raise TypeError(
+            f"X is a {type(X).__name__}, which is a plan for rows and not the rows: "
+            "pass X.collect()."
+        )
     if not _is_data_frame(X):
         return validate_data(
             estimator, X, dtype=None, ensure_all_finite=False, reset=reset
@@ -38,6 +44,12 @@ def read_raw_table(estimator, X, *, reset: bool):
                 f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 "
                 f"is required by {type(estimator).__name__}."
             )
+    repeated = [name for name, count in Counter(X.columns).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"X has several columns of the name {repeated[0]!r}, so that a name does "
+            "not tell which is meant: rename them."
+        )
     return validate_data(estimator, X, skip_check_array=True, reset=reset)
 
 
@@ -59,7 +71,8 @@ def columns_of(X) -> Iterator[Column]:
 
 def _is_data_frame(X) -> bool:
     """Tell pandas' and polars' data frames from all else."""
-    return hasattr(X, "iloc") or hasattr(X, "get_columns")
+    is_frame = hasattr(X, "iloc") or hasattr(X, "get_columns")
+    return is_frame and len(X.shape) == 2  # a series is none
 
 
 def _numbers_or_labels(values, name) -> np.ndarray:
@@ -99,6 +112,12 @@ def _from_objects(values: np.ndarray, name) -> np.ndarray:
     known = values[~missing]
     if not all(isinstance(value, Number | np.bool_) for value in known):
         return _labels(values, name)
+    for value in known:
+        if isinstance(value, Complex) and not isinstance(value, Real):
+            raise ValueError(
+                f"Complex data not supported: column {name!r} of X holds {value!r}. "
+                "Pass its real and its imaginary part as columns."
+            )
     numbers = np.full(len(values), np.nan)
     numbers[~missing] = known.astype(np.float64)
     return numbers

@@ -193,6 +193,61 @@ def test_infinite_numbers_are_an_error():
         TabularMLPRegressor(**QUICK).fit(eye_array(9).tocsr(), np.arange(9))
 
 
+@pytest.mark.parametrize(
+    ("model", "bad_X", "bad_y", "error", "message"),
+    [
+        (
+            TabularMLPRegressor,
+            X["size"],
+            Y,
+            ValueError,
+            "Expected (2D array, got 1D|a 2-dimensional)",
+        ),
+        (
+            TabularMLPRegressor,
+            pl.LazyFrame({"size": [1.0]}),
+            Y,
+            TypeError,
+            r"pass X\.collect\(\)",
+        ),
+        (
+            TabularMLPRegressor,
+            pd.concat([X["size"], X["size"]], axis=1),
+            Y,
+            ValueError,
+            "several columns of the name 'size'",
+        ),
+        (
+            TabularMLPRegressor,
+            X.assign(size=1j * np.arange(len(X))),
+            Y,
+            ValueError,
+            "Complex data not supported: column 'size' of X holds 0j",
+        ),
+        (
+            TabularMLPRegressor,
+            X,
+            np.datetime64("2020-01-01") + np.arange(len(X)),
+            ValueError,
+            "y holds dates",
+        ),
+        (
+            TabularMLPClassifier,
+            X,
+            np.array(["yes", None] * (len(X) // 2), dtype=object),
+            ValueError,
+            f"None in {len(X) // 2} .* the first is row 1",
+        ),
+        (TabularMLPClassifier, X, Y, ValueError, "Unknown label type: continuous"),
+    ],
+)
+def test_what_came_in_is_named_where_it_cannot_work(
+    model, bad_X, bad_y, error, message
+):
+    with pytest.raises(error, match=message):
+        model(**QUICK).fit(bad_X, bad_y)
+
+
 def test_one_row_one_class_and_nothing_that_varies():
     row = X.iloc[:1]
     assert_allclose(TabularMLPRegressor(**QUICK).fit(row, [7.0]).predict(row), 7, 0.2)
