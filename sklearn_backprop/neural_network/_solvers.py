@@ -20,7 +20,7 @@ def engine_settings(params) -> dict[str, float | bool]:
     """Give what the solver of an estimator reads, as the engine calls it."""
     return {
         _ENGINE_NAMES.get(name, name): (bool if name in _SWITCHES else float)(
-            getattr(params, name)
+            params._setting(name)
         )
         for name in STOCHASTIC_SOLVERS[params.solver]
     }

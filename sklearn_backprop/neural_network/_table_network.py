@@ -65,8 +65,9 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         All but "lbfgs" step once per mini-batch.
     alpha : float, default=0.0
         Strength of the L2 penalty on the weight matrices.
-    weight_decay : float, default=0.0003
-        Decoupled decay of the weight matrices for solver="adamw".
+    weight_decay : float or "auto", default="auto"
+        Decoupled decay of the weight matrices for solver="adamw"; "auto": 0.0003, 0.5
+        for one member, whose weights nobody averages.
     clip : float or None, default=1.0
         Threshold beyond which gradients are clipped before the step.
     batch_size : int or "auto", default="auto"
@@ -167,6 +168,7 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         "early_stopping": ["boolean", _AUTO],
         "learning_rate": [StrOptions({"auto", *SCHEDULES})],
         "learning_rate_init": [_AUTO, Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [_AUTO, Interval(Real, 0, None, closed="left")],
         "averaging": [Interval(Real, 0, 1, closed="left")],
     }
 

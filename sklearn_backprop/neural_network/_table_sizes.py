@@ -19,6 +19,12 @@ _MEMBERS = {0: 16, 64_000: 8, 200_000: 4}
 # its error is then 0.9 % smaller on MAGIC and 2.4 % on Texas, and within noise the same
 # on California, digits, breast cancer and diabetes.
 _RATE, _RATE_OF_ONE = 0.002, 0.001
+# Members are held back by each other, one network by its decay alone: it forgets in
+# 2 000 steps. On held-out rows its log loss is then 17 % smaller on digits, 5 % on
+# breast cancer and 0.9 % on MAGIC, its RMSE 4 % on later years of Texas; between 0 and
+# 0.7 % on California, diabetes and six tables of econometrics, larger on none. Twice as
+# much is worse on three of them, a tenth of it is no help.
+_DECAY, _DECAY_OF_ONE = 0.0003, 0.5
 # Rows x members x epochs of the longest fit: some ten minutes on two cores.
 _MOST_WORK = 64_000_000
 _FEWEST_EPOCHS, _MOST_EPOCHS = 20, 400
@@ -40,6 +46,7 @@ def settings_of_size(n_rows: int, n_members) -> dict[str, float | str]:
         "learning_rate_init": _RATE_OF_ONE if n_members == 1 else _RATE,
         "n_members": n_members,
         "max_iter": n_epochs,
+        "weight_decay": _DECAY_OF_ONE if n_members == 1 else _DECAY,
     }
 
 

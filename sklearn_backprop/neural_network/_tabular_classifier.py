@@ -73,7 +73,7 @@ class TabularMLPClassifier(TableNetwork, NetworkClassifier):
         label_smoothing=0.0,
         solver="adamw",
         alpha=0.0,
-        weight_decay=0.0003,
+        weight_decay="auto",
         clip=1.0,
         clip_mode="norm",
         batch_size="auto",

@@ -82,7 +82,7 @@ class TabularMLPRegressor(TableNetwork, NetworkRegressor):
         huber_delta=1.35,
         solver="adamw",
         alpha=0.0,
-        weight_decay=0.0003,
+        weight_decay="auto",
         clip=1.0,
         clip_mode="norm",
         batch_size="auto",

@@ -130,8 +130,7 @@ def test_it_is_a_perceptron_on_the_encoded_table_and_standardised_targets():
     spread = np.sqrt(np.average((y - mean) ** 2, weights=weight))
     shared = set(BackpropMLPRegressor().get_params()) & set(model.get_params())
     own = {name: getattr(model, name) for name in shared}
-    own |= {"dropout": 0.1, "learning_rate": "constant", "early_stopping": False}
-    own |= {"learning_rate_init": 0.002}
+    own |= model.choices_ | {"early_stopping": False}
     plain = BackpropMLPRegressor(**own).fit(
         encoder.transform(X), (y - mean) / spread, weight,
         X_val=encoder.transform(X_val), y_val=(y_val - mean) / spread,
@@ -408,11 +407,12 @@ def test_what_auto_stands_for():
     model = TabularMLPRegressor((4,), random_state=0, max_iter=1).fit(X, Y)
     assert model.choices_ == {
         "batch_size": 32, "dropout": 0.1, "n_members": 16, "learning_rate": "constant",
-        "learning_rate_init": 0.002,
+        "learning_rate_init": 0.002, "weight_decay": 0.0003,
     }  # fmt: skip
     assert model._training.network.n_members == 16
     assert model.validation_scores_ is not None
-    assert settings_of_size(1000, 1)["learning_rate_init"] == 0.001
+    one = settings_of_size(1000, 1)
+    assert (one["learning_rate_init"], one["weight_decay"]) == (0.001, 0.5)
     few = TabularMLPRegressor((4,)).fit(X[:40], Y[:40])
     assert few.choices_["batch_size"] == 40
     assert few.choices_["dropout"] == 0
