@@ -66,8 +66,10 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
     alpha : float, default=0.0
         Strength of the L2 penalty on the weight matrices.
     weight_decay : float or "auto", default="auto"
-        Decoupled decay of the weight matrices for solver="adamw"; "auto": 0.0003, 0.5
-        for one member, whose weights nobody averages.
+        Decoupled decay of the weight matrices for solver="adamw"; "auto": 0.25, 0.5 for
+        one member, by which weights are forgotten in 2 000 steps at either one's rate.
+        It holds networks back that would learn small tables by heart, and large ones
+        hardly: see Notes.
     clip : float or None, default=1.0
         Threshold beyond which gradients are clipped before the step.
     batch_size : int or "auto", default="auto"
@@ -144,6 +146,9 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
 
     max_iter is such that rows x members x epochs do not pass 64 million, at least 20
     and at most 400: some ten minutes on two cores, also for 400 000 rows of 54 columns.
+    The decay of weights is some hundred times the published one: on rows held out of
+    the training rows of 15 tables, none of them large, it makes errors of one network
+    smaller by 0 to 17 %, least where rows are many and noise is strong.
     With fewer than 64 rows all are trained on, in one step an epoch and without
     dropout.
 

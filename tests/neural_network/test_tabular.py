@@ -407,7 +407,7 @@ def test_what_auto_stands_for():
     model = TabularMLPRegressor((4,), random_state=0, max_iter=1).fit(X, Y)
     assert model.choices_ == {
         "batch_size": 32, "dropout": 0.1, "n_members": 16, "learning_rate": "constant",
-        "learning_rate_init": 0.002, "weight_decay": 0.0003,
+        "learning_rate_init": 0.002, "weight_decay": 0.25,
     }  # fmt: skip
     assert model._training.network.n_members == 16
     assert model.validation_scores_ is not None
