@@ -3,9 +3,10 @@
 A mutant is one header with one operator, constant or choice exchanged. Each is compiled
 in a folder of its own, without optimizations, and the tests run on it until the first
 failure. One that survives shows a line that no test watches, or one that cannot be seen
-from outside: a limit of speed, a guard that never acts. Which mutants are drawn depends
-on the seed and the sources alone; every header has its share, and three at least. A
-mutant takes half a minute of one core, 80 of them (and the shares) 35 minutes of two.
+from outside: a limit of speed, a guard that never acts. Which mutants are drawn of a
+header depends on the count, the seed and the sources, not on which headers are asked
+for: it has its share of all, and three at least. A mutant takes half a minute of one
+core, 80 of them (and the shares) 35 minutes of two.
 
 Usage: python tools/mutants.py [--count 80] [--seed 0] [--jobs 2] [--headers GLOB ...]
 """
@@ -93,16 +94,20 @@ def mutants_of(header: str) -> list[Mutant]:
     return found
 
 
-def draw(count: int, seed: int, patterns: list[str]) -> list[Mutant]:
-    """About `count` mutants, from each header in proportion, and three at least."""
+def headers_of(patterns: list[str]) -> list[str]:
+    """The engine's headers that a pattern names, sorted."""
     engine = ROOT / ENGINE
-    headers = sorted(
-        {str(p.relative_to(engine)) for glob in patterns for p in engine.glob(glob)}
-    )
-    of_header = {header: mutants_of(header) for header in headers}
+    found = {str(p.relative_to(engine)) for glob in patterns for p in engine.glob(glob)}
+    return sorted(found)
+
+
+def draw(count: int, seed: int, patterns: list[str]) -> list[Mutant]:
+    """Of about `count` mutants in proportion, three at least, those of some headers."""
+    of_header = {header: mutants_of(header) for header in headers_of(HEADERS)}
     share = count / sum(map(len, of_header.values()))
     drawn = []
-    for header, mutants in of_header.items():
+    for header in headers_of(patterns):
+        mutants = of_header[header]
         n = min(len(mutants), max(3, round(share * len(mutants))))
         drawn += random.Random(f"{seed} {header}").sample(mutants, n)
     return drawn
