@@ -4,7 +4,7 @@ Legend: X (n, p), Y (n, k), theta (k, p + 1) in the coordinates of descent, inte
 last; a network keeps W (p, k) row by row, then b (k,).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -271,18 +271,26 @@ class _Descent(EpochLoop):
     def _runs_away(self) -> bool:
         """Tell whether the step is too long; a step is put to the test once."""
         if not self.is_stable:
-            self.is_stable = not runs_away(self._trial(), self.theta.shape[1])
+            self.is_stable = not runs_away(self._trial())
         return not self.is_stable
 
-    def _trial(self) -> Callable[[np.ndarray], bool]:
-        """Epochs of the same descent on one target of zero."""
+    def _trial(self) -> Iterator[float]:
+        """Largest errors of predictions after epochs of descent on a target of zero.
+
+        The start is a combination of rows, at which they are 1: coefficients that no
+        row sees never change.
+        """
         n_rows, trainer = len(self.rows), self._trainer(1)
         rows = replace(self.rows, Y=np.zeros((n_rows, 1)))
         rng = np.random.default_rng(0)
-
-        def epoch(error):
+        combination = rng.standard_normal(n_rows)
+        error = rows.X.T @ combination
+        if self.problem.coordinates.has_intercept:
+            error = np.append(error, combination.sum())
+        error /= self._largest_prediction(error) or 1.0
+        while True:
             order = rng.permutation(n_rows) if self.batches.shuffles else None
-            result = pass_batches(
+            epoch = pass_batches(
                 trainer,
                 error,
                 np.zeros(0),
@@ -291,9 +299,14 @@ class _Descent(EpochLoop):
                 total_weight=self.total_weight,
                 **self._step(self.rate, 1),
             )
-            return _is_finite(result, error)
+            is_finite = _is_finite(epoch, error)
+            yield self._largest_prediction(error) if is_finite else np.inf
 
-        return epoch
+    def _largest_prediction(self, theta) -> float:
+        """Largest magnitude of what coordinates (m,) predict of a row."""
+        n_features = self.rows.X.shape[1]
+        predicted = self.rows.X @ theta[:n_features] + theta[n_features:].sum()
+        return float(np.max(np.abs(predicted)))
 
     def _evaluate(self, theta) -> tuple[float, np.ndarray]:
         """J of all rows and its gradient (k, m)."""

@@ -3,34 +3,46 @@
 A step on a batch of rows is affine in theta: the error e = theta - theta* becomes
 (I - rate H) e + noise, with H the Hessian of the batch. Noise alone keeps the cost
 above its minimum, and above that of zero coefficients where the signal is weak. The
-step is too long where the errors grow without it. So the same descent is run on targets
-of zero, whose minimum is known and noiseless: from a random start errors then vanish or
-run away.
+step is too long where errors grow without it: where the mean growth of log |e| in an
+epoch, the top Lyapunov exponent of random products of I - rate H, is positive
+(Furstenberg and Kesten, 1960). So the same descent is run on targets of zero, whose
+minimum is known and noiseless, until the mean is clear of zero.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterable
 
 import numpy as np
 
 __all__ = ["runs_away"]
 
-_N_EPOCHS = 50
-# Small enough to grow for long without leaving double precision, squares included.
-_START = 1e-100
-# Growth over the second half of the epochs that chance does not bring.
+# Epochs after which the growth over the second half of them is looked at.
+_LOOKS = [50 * 2**k for k in range(7)]
+# Standard errors of the mean growth that chance does not bring.
+_CLEAR = 4.0
+# Growth over those epochs that rounding does not bring.
 _GROWTH = 2.0
+# Errors of this size have vanished: what is left may be rounding.
+_VANISHED = 1e-25
 
 
-def runs_away(epoch: Callable[[np.ndarray], bool], size: int) -> bool:
-    """Tell whether errors (size,) grow from epoch to epoch.
+def runs_away(sizes: Iterable[float]) -> bool:
+    """Tell whether errors grow from their sizes after each epoch; 1 before the first.
 
-    `epoch` changes them in place, and returns False where numbers have ended.
+    Near the limit, where chance outweighs growth, the sign of the mean decides at last.
     """
-    error = np.random.default_rng(0).standard_normal(size) * _START
-    halfway = float("inf")
-    for n_epochs in range(1, _N_EPOCHS + 1):
-        if not epoch(error):
+    logarithms = [0.0]
+    for n_epochs, size in enumerate(sizes, start=1):
+        if not math.isfinite(size):
             return True
-        if n_epochs == _N_EPOCHS // 2:
-            halfway = float(np.linalg.norm(error))
-    return bool(np.linalg.norm(error) > _GROWTH * halfway)
+        if size < _VANISHED:
+            return False
+        logarithms.append(math.log(size))
+        if n_epochs in _LOOKS:
+            growth = np.diff(logarithms[n_epochs // 2 :])
+            grows = bool(growth.sum() > math.log(_GROWTH))
+            doubt = _CLEAR * growth.std() / math.sqrt(len(growth))
+            is_clear = growth.mean() < -doubt or (grows and growth.mean() > doubt)
+            if is_clear or n_epochs == _LOOKS[-1]:
+                break
+    return grows
