@@ -120,6 +120,15 @@ def diverging(learning_rate_init=1e120, **settings):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("row", [0, 7])
+def test_divergence_is_found_in_every_row(row):
+    X = np.ones((8, 1), np.float32)
+    X[row] = 3e38
+    model = BackpropMLPRegressor((3,), activation="identity", shuffle=False)
+    with pytest.raises(DivergenceError, match="beginning in hidden layer 1 of 1"):
+        model.fit(X, np.arange(8.0))
+
+
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_divergence_stops_where_it_happens(early_stopping):
     model = diverging(early_stopping=early_stopping)
