@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "denormals.hpp"
 #include "network.hpp"
 #include "norms.hpp"
 #include "probes.hpp"
@@ -126,6 +127,7 @@ class TeamGradient {
   void pass_rows(Member& member, const Pass<T>& pass, const Data<T>& data,
                  Selection rows, const Weighing& weighing, Probe<T>* probe,
                  Between& between) {
+    const FlushDenormals flushing;
     Own& own = own_of(member);
     if (own.workspace.max_rows() == 0) make_room(member, own);
     const auto [first, last] = member.share_of(rows.count);
@@ -158,6 +160,7 @@ class TeamGradient {
   }
 
   void collect(const Member& member, const Pass<T>& pass, const Weighing& weighing) {
+    const FlushDenormals flushing;
     Own& own = own_of(member);
     const auto [begin, end] = slice_of(member, network_->n_parameters());
     // A member without rows has left zeros.

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "clipping.hpp"
+#include "denormals.hpp"
 #include "gradient.hpp"
 #include "network.hpp"
 #include "optimizers.hpp"
@@ -193,6 +194,7 @@ class Trainer {
   // Clips and steps on [begin, end) of theta; tells whether it clipped.
   bool step_on(Index begin, Index end, std::int64_t t, const StepSettings& settings,
                double gradient_norm, T* theta) {
+    const FlushDenormals flushing;
     T* gradient = gradient_.data();
     const bool was_clipped =
         clipping::apply(settings.clip, gradient_norm, gradient + begin, end - begin);

@@ -320,6 +320,31 @@ def test_optimizers_are_their_formulas(optimizer):
         np.testing.assert_allclose(got, moment, rtol=1e-11, atol=1e-16)
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize(("dtype", "n_steps"), [("32", 1200), ("64", 7500)])
+def test_moments_of_dead_units_end_at_zero(dtype, n_steps, n_threads):
+    """In the numbers below the normal range they would halt, and every step be slow."""
+    n_hidden, n_rows = 300, 512  # enough for two threads
+    layers, n, _ = make_layers(N_FEATURES, (n_hidden,), 1, "relu")
+    network = make_network(layers, "squared_error", "identity", dtype)
+    theta, running = (a.astype(f"float{dtype}") for a in start(n, 0))
+    rng = np.random.default_rng(0)
+    X = rng.random((n_rows, N_FEATURES)).astype(theta.dtype)
+    Y = rng.random((n_rows, 1)).astype(theta.dtype)
+    trainer = network.trainer("adam", beta_1=0.9, beta_2=0.9)
+    step = {"batch_size": n_rows, "learning_rate": 1e-6, "n_threads": n_threads}
+    trainer.train_epoch(theta, running, X, Y, **step)
+    is_dead = slice(N_FEATURES * n_hidden, (N_FEATURES + 1) * n_hidden)
+    theta[: N_FEATURES * n_hidden] = 0
+    theta[is_dead] = -1.0  # the biases: no row passes any more
+    for _ in range(n_steps):  # 0.9 ** n_steps is less than any number of this type
+        trainer.train_epoch(theta, running, X[:1], Y[:1], **step)
+    tiny = np.finfo(theta.dtype).tiny
+    for moment in trainer.get_state()["moments"]:
+        assert not np.any(moment[is_dead])
+        assert not np.any((moment != 0) & (np.abs(moment) < tiny))
+
+
 def test_a_restored_trainer_continues_exactly():
     layers, n, n_running = make_layers(
         N_FEATURES, (8,), 1, "relu", normalization="batch", dropout=0.3
