@@ -16,14 +16,15 @@ import numpy as np
 
 __all__ = ["runs_away"]
 
-# Epochs after which the growth over the second half of them is looked at.
-_LOOKS = [50 * 2**k for k in range(7)]
+# Epochs after which the growth is looked at, over all but the first quarter of them.
+_LOOKS = [50 * 2**k for k in range(9)]
 # Standard errors of the mean growth that chance does not bring.
 _CLEAR = 4.0
 # Growth over those epochs that rounding does not bring.
 _GROWTH = 2.0
-# Errors of this size have vanished: what is left may be rounding.
-_VANISHED = 1e-25
+# Errors of this size have vanished. They scale without limit but that of floats, so
+# that chance may take them far down before they grow.
+_VANISHED = 1e-250
 
 
 def runs_away(sizes: Iterable[float]) -> bool:
@@ -39,7 +40,7 @@ def runs_away(sizes: Iterable[float]) -> bool:
             return False
         logarithms.append(math.log(size))
         if n_epochs in _LOOKS:
-            growth = np.diff(logarithms[n_epochs // 2 :])
+            growth = np.diff(logarithms[n_epochs // 4 :])
             grows = bool(growth.sum() > math.log(_GROWTH))
             doubt = _CLEAR * growth.std() / math.sqrt(len(growth))
             is_clear = growth.mean() < -doubt or (grows and growth.mean() > doubt)
