@@ -20,7 +20,7 @@ __all__ = ["runs_away"]
 _LOOKS = [50 * 2**k for k in range(9)]
 # Standard errors of the mean growth that chance does not bring.
 _CLEAR = 4.0
-# Growth over those epochs that rounding does not bring.
+# Growth from one half of those epochs to the other that rounding does not bring.
 _GROWTH = 2.0
 # Errors of this size have vanished. They scale without limit but that of floats, so
 # that chance may take them far down before they grow.
@@ -40,8 +40,11 @@ def runs_away(sizes: Iterable[float]) -> bool:
             return False
         logarithms.append(math.log(size))
         if n_epochs in _LOOKS:
-            growth = np.diff(logarithms[n_epochs // 4 :])
-            grows = bool(growth.sum() > math.log(_GROWTH))
+            seen = np.array(logarithms[n_epochs // 4 :])
+            growth = np.diff(seen)
+            # Half against half: an epoch that errors leap in is not growth.
+            earlier, later = np.array_split(seen, 2)
+            grows = bool(later.mean() - earlier.mean() > math.log(_GROWTH))
             doubt = _CLEAR * growth.std() / math.sqrt(len(growth))
             is_clear = growth.mean() < -doubt or (grows and growth.mean() > doubt)
             if is_clear or n_epochs == _LOOKS[-1]:
