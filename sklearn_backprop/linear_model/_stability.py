@@ -30,7 +30,7 @@ _VANISHED = 1e-250
 def runs_away(sizes: Iterable[float]) -> bool:
     """Tell whether errors grow from their sizes after each epoch; 1 before the first.
 
-    Near the limit, where chance outweighs growth, the sign of the mean decides at last.
+    Near the limit, where chance outweighs growth, the halves of the last look decide.
     """
     logarithms = [0.0]
     for n_epochs, size in enumerate(sizes, start=1):
