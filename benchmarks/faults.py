@@ -49,7 +49,7 @@ from sklearn_backprop.preprocessing import PiecewiseLinearEncoder, TableEncoder
 FOREIGN = ("incompatible function arguments", "ufunc", "UFunc", "nanobind", "object is")
 NUMBERS = (0, 1, -1, 2**63, 10**400, 1e-320, 1e300, np.inf, np.nan, 0.5, "x", None)
 TRAINING = {
-    "solver": ("adam", "sgd", "adamw", "adagrad", "rmsprop", "lbfgs"),
+    "solver": ("adam", "sgd", "adamw", "muon", "adagrad", "rmsprop", "lbfgs"),
     "batch_size": ("auto", 1, 5),
     "clip": (None, 1.0),
     "early_stopping": (False, False, True),

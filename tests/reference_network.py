@@ -13,6 +13,7 @@ running  batch normalization's running means and variances, one flat vector
 
 from dataclasses import dataclass, field
 from math import prod
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import erf, expit, log_softmax, softmax, xlogy
@@ -268,6 +269,16 @@ class ReferenceNetwork:
             {name: np.full(s, name[0] in "WP") for name, s in self.shapes.items()}
         ).astype(bool)
 
+    def places(self):
+        """Say where in theta weights lie, and matrices of hidden layers."""
+        starts = np.cumsum([0, *(prod(shape) for shape in self.shapes.values())])
+        matrices = [
+            (start, shape)
+            for (name, shape), start in zip(self.shapes.items(), starts, strict=False)
+            if name[0] in "WP" and name != "W_out"
+        ]
+        return Places(self.is_weight(), matrices)
+
     def weight_matrices(self, theta):
         """List the W of every layer from input to output, projections left out."""
         return [v for name, v in self.unpack(theta).items() if name[0] == "W"]
@@ -478,7 +489,7 @@ class ReferenceNetwork:
             state["running"] = self.next_running(state["running"], caches)
             clipped = CLIPS[clip_mode](gradient, clip) if clip else gradient
             before = state["theta"]
-            step(state, clipped, rate_of_step, self.is_weight())
+            step(state, clipped, rate_of_step, self.places())
             records.append(self._record(before, gradient, clipped, state["theta"]))
         return loss, summarize(records)
 
@@ -526,30 +537,61 @@ CLIPS = {"norm": clip_norm, "value": clip_value}
 
 
 # --------------------------------------------------------------- optimizers
-# each: (state, g, rate, is_weight, hyper-parameters), replacing state["theta"]
-def sgd(state, g, rate, is_weight, momentum=0.9, nesterov=True):
+# each: (state, g, rate, places, hyper-parameters), replacing state["theta"]
+class Places(NamedTuple):
+    """Where in theta there is what some optimizers treat in another way."""
+
+    is_weight: np.ndarray  # (n_theta,), of a weight matrix
+    matrices: list = []  # start and shape of each matrix of a hidden layer
+
+
+def sgd(state, g, rate, places, momentum=0.9, nesterov=True):
     v = momentum * state.get("v", 0.0) - rate * g
     state["v"] = v
     state["theta"] = state["theta"] + (momentum * v - rate * g if nesterov else v)
 
 
 def adam(
-    state, g, rate, is_weight, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0
+    state, g, rate, places, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0
 ):
     t = state["t"] = state.get("t", 0) + 1
     m = state["m"] = beta_1 * state.get("m", 0.0) + (1 - beta_1) * g
     v = state["v"] = beta_2 * state.get("v", 0.0) + (1 - beta_2) * g**2
     step = rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (np.sqrt(v) + epsilon)
-    decay = rate * weight_decay * state["theta"] * is_weight
+    decay = rate * weight_decay * state["theta"] * places.is_weight
     state["theta"] = state["theta"] - step - decay
 
 
-def adagrad(state, g, rate, is_weight, epsilon=1e-8):
+def orthogonalized(G):
+    """Move singular values near to one: three times a s + b s^3 + c s^5."""
+    U, s, Vt = np.linalg.svd(G, full_matrices=False)
+    s = s / np.linalg.norm(G)
+    for _ in range(3):
+        s = 3.4445 * s - 4.7750 * s**3 + 2.0315 * s**5
+    return U * s @ Vt
+
+
+def muon(
+    state, g, rate, places, momentum=0.9, nesterov=True, weight_decay=0.0, **of_adam
+):
+    before = state["theta"]
+    m = np.array(state.get("m", np.zeros_like(g)))
+    adam(state, g, rate, places, weight_decay=weight_decay, **of_adam)
+    for start, shape in places.matrices:
+        part = slice(start, start + prod(shape))
+        m[part] = momentum * m[part] + g[part]
+        ahead = g[part] + momentum * m[part] if nesterov else m[part]
+        step = 0.2 * max(shape) ** 0.5 * orthogonalized(ahead.reshape(shape)).ravel()
+        state["theta"][part] = before[part] * (1 - rate * weight_decay) - rate * step
+        state["m"][part], state["v"][part] = m[part], 0.0
+
+
+def adagrad(state, g, rate, places, epsilon=1e-8):
     s = state["s"] = state.get("s", 0.0) + g**2
     state["theta"] = state["theta"] - rate * g / (np.sqrt(s) + epsilon)
 
 
-def rmsprop(state, g, rate, is_weight, epsilon=1e-8):
+def rmsprop(state, g, rate, places, epsilon=1e-8):
     s = state["s"] = 0.9 * state.get("s", 0.0) + 0.1 * g**2
     state["theta"] = state["theta"] - rate * g / (np.sqrt(s) + epsilon)
 
@@ -558,6 +600,7 @@ OPTIMIZERS = {
     "sgd": sgd,
     "adam": adam,
     "adamw": adam,
+    "muon": muon,
     "adagrad": adagrad,
     "rmsprop": rmsprop,
 }

@@ -89,6 +89,7 @@ class Parameter(TypedDict):
     start: int
     size: int
     penalty: float  # factor of alpha; weights decay where it is not 0
+    matrix: NotRequired[tuple[int, int]]  # shape of each matrix that "muon" turns
     rate: float  # factor of the learning rate; 0 leaves the array as it is
     recorded: bool  # whether records have a column for it
 
@@ -428,7 +429,8 @@ class _Network(Generic[_T]):
         """Return a trainer in its initial state; each optimizer reads what it knows.
 
         "sgd": momentum, nesterov; "adam", "adamw": beta_1, beta_2, epsilon, and
-        weight_decay for the latter; "adagrad": epsilon; "rmsprop": decay, epsilon.
+        weight_decay for the latter; "muon": momentum and nesterov for matrices, and
+        what "adamw" reads; "adagrad": epsilon; "rmsprop": decay, epsilon.
         """
 
 class _Trainer(Generic[_T]):

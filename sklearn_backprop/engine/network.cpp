@@ -16,6 +16,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -203,6 +204,10 @@ ParameterTable table_of(const nb::sequence& parameters) {
     parameter.penalty = nb::cast<double>(row["penalty"]);
     parameter.rate = nb::cast<double>(row["rate"]);
     parameter.is_recorded = nb::cast<bool>(row["recorded"]);
+    if (row.contains("matrix")) {
+      std::tie(parameter.matrix_rows, parameter.matrix_cols) =
+          nb::cast<std::pair<Index, Index>>(row["matrix"]);
+    }
     rows.push_back(std::move(parameter));
   }
   return ParameterTable(std::move(rows));

@@ -12,6 +12,7 @@
 #include <tuple>
 #include <vector>
 
+#include "orthogonal.hpp"
 #include "parameters.hpp"
 
 namespace sklearn_backprop::optimizers {
@@ -121,7 +122,32 @@ struct RmsProp {
   };
 };
 
-using Optimizers = std::tuple<HeavyBall, Nesterov, Adam, AdamW, Adagrad, RmsProp>;
+// Jordan et al. (2024): matrices take steps along the orthogonal factor of their
+// momentum, as long as is usual of AdamW's (Liu et al., 2025); all else takes AdamW's.
+struct Muon : AdamW {
+  static constexpr const char* name = "muon";
+  // The momentum `a` of an element, and where the step is to go before its matrix is
+  // made orthogonal.
+  template <typename T>
+  struct Momentum {
+    T momentum;
+    bool nesterov;
+    explicit Momentum(const Settings& s)
+        : momentum(T(s.momentum)), nesterov(s.nesterov) {}
+    SKB_INLINE T ahead(T g, T& a) const {
+      a = momentum * a + g;
+      return nesterov ? g + momentum * a : a;
+    }
+  };
+  // Takes what was made of the gradient as it is.
+  template <typename T>
+  struct Straight {
+    T rate;
+    SKB_INLINE T step(T g, T&, T&) const { return -rate * g; }
+  };
+};
+
+using Optimizers = std::tuple<HeavyBall, Nesterov, Adam, AdamW, Muon, Adagrad, RmsProp>;
 
 // theta += step - shrink * theta over n elements; the change is left in place of the
 // gradient, for those who want to measure it. Lines of theta that other threads have
@@ -155,12 +181,30 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
   virtual Index n_moments() const = 0;
+  // Whether matrices are to be turned as a whole before a step.
+  virtual bool turns_matrices() const { return false; }
+  // Makes the direction of its step of the gradient of an array's matrix.
+  virtual void turn(State<T>&, const Parameter&, Index, T*, Orthogonalizer<T>&) const {}
   // Step t, from 1, on [begin, end) of theta. There the gradient becomes the change of
   // theta.
   virtual void step(State<T>& state, std::int64_t t, double rate,
                     const ParameterTable& table, Index begin, Index end, T* gradient,
                     T* theta) const = 0;
 };
+
+// visit(row, rate, decay, begin, end) for every stretch of [begin, end) that is to
+// step, and no change for what is frozen.
+template <typename T, typename Visit>
+void for_each_step(const Settings& settings, double rate, const ParameterTable& table,
+                   Index begin, Index end, T* gradient, Visit&& visit) {
+  table.for_each_in(begin, end, [&](const Parameter& row, Index from, Index to) {
+    if (row.is_frozen()) {
+      std::fill(gradient + from, gradient + to, T(0));
+    } else {
+      visit(row, rate * row.rate, settings.weight_decay * row.penalty, from, to);
+    }
+  });
+}
 
 template <typename Kind, typename T>
 class OptimizerOf final : public Optimizer<T> {
@@ -178,18 +222,57 @@ class OptimizerOf final : public Optimizer<T> {
     if (settings_.weight_decay == 0 && table.has_one_rate()) {
       return step_on(rate, 0, begin, end);
     }
-    table.for_each_in(begin, end, [&](const Parameter& row, Index from, Index to) {
-      if (row.is_frozen()) {
-        std::fill(gradient + from, gradient + to, T(0));
-      } else {
-        step_on(rate * row.rate, settings_.weight_decay * row.penalty, from, to);
-      }
-    });
+    for_each_step(settings_, rate, table, begin, end, gradient,
+                  [&](const Parameter&, double own_rate, double decay, Index from,
+                      Index to) { step_on(own_rate, decay, from, to); });
   }
 
  private:
   using Rule = typename Kind::template Rule<T>;
 
+  Settings settings_;
+};
+
+template <typename T>
+class OptimizerOf<Muon, T> final : public Optimizer<T> {
+ public:
+  explicit OptimizerOf(const Settings& settings) : settings_(settings) {}
+  Index n_moments() const override { return Muon::n_moments; }
+  bool turns_matrices() const override { return true; }
+
+  void turn(State<T>& state, const Parameter& row, Index matrix, T* gradient,
+            Orthogonalizer<T>& orthogonalizer) const override {
+    constexpr double usual_step = 0.2;  // AdamW's, root mean square, in rates
+    const Index n = row.matrix_size(), begin = row.begin + matrix * n;
+    T* g = gradient + begin;
+    T* a = state.moments.data() + begin;
+    const Muon::Momentum<T> momentum(settings_);
+    for (Index i = 0; i < n; ++i) g[i] = momentum.ahead(g[i], a[i]);
+    orthogonalizer.apply(
+        g, row.matrix_rows, row.matrix_cols,
+        usual_step * std::sqrt(double(std::max(row.matrix_rows, row.matrix_cols))));
+  }
+
+  void step(State<T>& state, std::int64_t t, double rate, const ParameterTable& table,
+            Index begin, Index end, T* gradient, T* theta) const override {
+    T* a = state.moments.data();
+    T* b = a + table.n_parameters();
+    for_each_step(
+        settings_, rate, table, begin, end, gradient,
+        [&](const Parameter& row, double own_rate, double decay, Index from, Index to) {
+          auto step_by = [&](auto rule) {
+            update(rule, T(own_rate * decay), to - from, gradient + from, a + from,
+                   b + from, theta + from);
+          };
+          if (row.n_matrices() > 0) {
+            step_by(Muon::Straight<T>{T(own_rate)});
+          } else {
+            step_by(AdamW::Rule<T>(settings_, own_rate, t));
+          }
+        });
+  }
+
+ private:
   Settings settings_;
 };
 
@@ -204,7 +287,7 @@ inline std::vector<std::string> names() {
 template <typename T>
 std::unique_ptr<Optimizer<T>> make_optimizer(const std::string& name,
                                              Settings settings) {
-  if (name != AdamW::name) settings.weight_decay = 0;
+  if (name != AdamW::name && name != Muon::name) settings.weight_decay = 0;
   std::unique_ptr<Optimizer<T>> made;
   auto make = [&](auto kind) {
     using Kind = decltype(kind);

@@ -19,9 +19,15 @@ struct Parameter {
   double rate = 1;     // factor of the learning rate; 0: frozen
   bool is_recorded = false;
   Index column = -1;  // of the records
+  // The shape of the matrices that the array is made of, where an optimizer may treat
+  // them as such; 0: it is none.
+  Index matrix_rows = 0;
+  Index matrix_cols = 0;
 
   Index end() const { return begin + size; }
   bool is_frozen() const { return rate == 0; }
+  Index matrix_size() const { return matrix_rows * matrix_cols; }
+  Index n_matrices() const { return matrix_size() == 0 ? 0 : size / matrix_size(); }
 };
 
 class ParameterTable {
@@ -34,6 +40,12 @@ class ParameterTable {
             "The rows of the table must cover theta without gaps or overlaps: '" +
             row.name + "' begins at " + std::to_string(row.begin) +
             ", the row before ends at " + std::to_string(end) + ".");
+      }
+      if (row.n_matrices() * row.matrix_size() != row.size && row.matrix_size() != 0) {
+        throw std::invalid_argument("The array '" + row.name + "' of " +
+                                    std::to_string(row.size) +
+                                    " elements is not made of matrices of " +
+                                    std::to_string(row.matrix_size()) + ".");
       }
       end = row.end();
       if (row.is_recorded) row.column = n_columns_++;

@@ -70,6 +70,7 @@ class Trainer {
     const auto n = static_cast<std::size_t>(network_->n_parameters());
     state_.moments.assign(n * static_cast<std::size_t>(optimizer_->n_moments()), T(0));
     gradient_.resize(n);
+    if (optimizer_->turns_matrices()) find_matrices();
   }
 
   const Network<T>& network() const { return *network_; }
@@ -102,9 +103,9 @@ class Trainer {
         squares += sum_of_squares<T>(gradient_.data() + row.begin, row.size);
       }
     }
-    step_on(0, network_->n_parameters(), state_.t + 1, settings, std::sqrt(squares),
-            theta);
-    ++state_.t;
+    Team team(1);
+    steps_.resize(std::max<std::size_t>(steps_.size(), 1));
+    step(team, std::sqrt(squares), settings, false, theta);
   }
 
   // The calling thread calls between() before every step and amid long ones; it may
@@ -136,7 +137,7 @@ class Trainer {
       if (settings.rates != nullptr) {
         of_step.learning_rate = settings.rates[begin / settings.batch_size];
       }
-      step(team, measures, of_step, recorder.is_on(), theta);
+      step(team, std::sqrt(measures.squares), of_step, recorder.is_on(), theta);
       if (recorder.is_on()) record(measures, recorder);
       result.loss += measures.objective * double(batch.count) / double(rows.count);
       ++result.n_steps;
@@ -151,7 +152,21 @@ class Trainer {
   struct alignas(64) OwnStep {
     bool was_clipped = false;
     std::vector<TwoSums> columns;  // squares of change and array
+    Orthogonalizer<T> orthogonalizer;
   };
+
+  // One of the matrices that an array is made of.
+  struct ArrayMatrix {
+    const Parameter* array;
+    Index number;
+  };
+
+  void find_matrices() {
+    for (const Parameter& row : network_->table().rows()) {
+      if (row.is_frozen()) continue;
+      for (Index k = 0; k < row.n_matrices(); ++k) matrices_.push_back({&row, k});
+    }
+  }
 
   TeamGradient<T>& gradient_for(const EpochSettings& settings) {
     const int size = team_size_for(*network_, settings.batch_size, settings.n_threads);
@@ -177,30 +192,49 @@ class Trainer {
     return pass;
   }
 
-  // Every member steps on its slice of theta.
-  void step(Team& team, const GradientMeasures& measures, const StepSettings& settings,
+  // Every member clips and steps on its slice of theta. Where matrices are turned as a
+  // whole, all is clipped before, and each is turned by one member.
+  void step(Team& team, double gradient_norm, const StepSettings& settings,
             bool measures_it, T* theta) {
     const std::int64_t t = state_.t + 1;
-    const double norm = std::sqrt(measures.squares);
+    const Index n = network_->n_parameters();
+    const bool turns = !matrices_.empty();
+    auto clip = [&](OwnStep& own, Index begin, Index end) {
+      own.was_clipped = clipping::apply(settings.clip, gradient_norm,
+                                        gradient_.data() + begin, end - begin);
+    };
+    if (turns) {
+      team.share([&](const Member& member) {
+        const FlushDenormals flushing;
+        const auto [begin, end] = slice_of(member, n);
+        clip(own_step(member), begin, end);
+      });
+      team.share([&](const Member& member) { turn_matrices(member); });
+    }
     team.share([&](const Member& member) {
-      OwnStep& own = steps_[static_cast<std::size_t>(member.rank())];
-      const auto [begin, end] = slice_of(member, network_->n_parameters());
-      own.was_clipped = step_on(begin, end, t, settings, norm, theta);
+      const FlushDenormals flushing;
+      OwnStep& own = own_step(member);
+      const auto [begin, end] = slice_of(member, n);
+      if (!turns) clip(own, begin, end);
+      optimizer_->step(state_, t, settings.learning_rate, network_->table(), begin, end,
+                       gradient_.data(), theta);
       if (measures_it) measure_step(begin, end, theta, own);
     });
     state_.t = t;
   }
 
-  // Clips and steps on [begin, end) of theta; tells whether it clipped.
-  bool step_on(Index begin, Index end, std::int64_t t, const StepSettings& settings,
-               double gradient_norm, T* theta) {
+  OwnStep& own_step(const Member& member) {
+    return steps_[static_cast<std::size_t>(member.rank())];
+  }
+
+  void turn_matrices(const Member& member) {
     const FlushDenormals flushing;
-    T* gradient = gradient_.data();
-    const bool was_clipped =
-        clipping::apply(settings.clip, gradient_norm, gradient + begin, end - begin);
-    optimizer_->step(state_, t, settings.learning_rate, network_->table(), begin, end,
-                     gradient, theta);
-    return was_clipped;
+    for (std::size_t k = std::size_t(member.rank()); k < matrices_.size();
+         k += std::size_t(member.size())) {
+      const ArrayMatrix& matrix = matrices_[k];
+      optimizer_->turn(state_, *matrix.array, matrix.number, gradient_.data(),
+                       own_step(member).orthogonalizer);
+    }
   }
 
   // The optimizer has left the change of theta in the gradient's place.
@@ -259,6 +293,7 @@ class Trainer {
   std::unique_ptr<optimizers::Optimizer<T>> optimizer_;
   optimizers::State<T> state_;
   std::vector<T> gradient_;
+  std::vector<ArrayMatrix> matrices_;  // those that the optimizer turns
   std::vector<OwnStep> steps_;
   std::vector<double> update_ratio_;
   std::optional<TeamGradient<T>> team_gradient_;

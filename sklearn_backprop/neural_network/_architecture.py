@@ -39,15 +39,26 @@ class Role:
     is_penalised: bool = False  # by alpha and the decay of weights
     is_recorded: bool = False  # histories have a column for it
     follows_init: bool = False  # the start that `init` chooses, and `init_scale`
+    is_matrix: bool = False  # in hidden layers: from one space of units to another
 
 
 ROLES = {
-    "W": Role("weights", is_penalised=True, is_recorded=True, follows_init=True),
+    "W": Role(
+        "weights",
+        is_penalised=True,
+        is_recorded=True,
+        follows_init=True,
+        is_matrix=True,
+    ),
     "b": Role("biases"),
     "U": Role(
-        "recurrent weights", is_penalised=True, is_recorded=True, follows_init=True
+        "recurrent weights",
+        is_penalised=True,
+        is_recorded=True,
+        follows_init=True,
+        is_matrix=True,
     ),
-    "P": Role("projection", is_penalised=True, follows_init=True),
+    "P": Role("projection", is_penalised=True, follows_init=True, is_matrix=True),
     "gamma": Role("scales"),
     "beta": Role("shifts"),
     # of members
@@ -120,6 +131,7 @@ class Parameter:
 
     def row(self) -> dict[str, Any]:
         """Write it as the engine reads it."""
+        is_hidden_matrix = ROLES[self.role].is_matrix and not self.is_output
         return {
             "name": self.name,
             "start": self.start,
@@ -128,6 +140,7 @@ class Parameter:
             "penalty": self.is_penalised / self.n_copies,
             "rate": self.rate,
             "recorded": self.is_recorded,
+            **({"matrix": self.shape[-2:]} if is_hidden_matrix else {}),
         }
 
 

@@ -7,6 +7,14 @@ STOCHASTIC_SOLVERS: dict[str, tuple[str, ...]] = {
     "sgd": ("momentum", "nesterovs_momentum"),
     "adam": ("beta_1", "beta_2", "epsilon"),
     "adamw": ("beta_1", "beta_2", "epsilon", "weight_decay"),
+    "muon": (
+        "momentum",
+        "nesterovs_momentum",
+        "beta_1",
+        "beta_2",
+        "epsilon",
+        "weight_decay",
+    ),
     "adagrad": ("epsilon",),
     "rmsprop": ("epsilon",),
 }

@@ -20,16 +20,19 @@ class TrainingParameters(CheckedParameters):
 
     Parameters
     ----------
-    solver : {"adam", "adamw", "sgd", "adagrad", "rmsprop", "lbfgs"}, default="adam"
-        All but "lbfgs" step once per mini-batch. "lbfgs" is a quasi-Newton method on
-        all rows at once, for small tables.
+    solver : {"adam", "adamw", "muon", "sgd", "adagrad", "rmsprop", "lbfgs"}, \
+            default="adam"
+        All but "lbfgs" step once per mini-batch. "muon" gives the weight matrices of
+        hidden layers steps that go equally far in all directions of their momentum
+        (Jordan et al., 2024), as long as "adamw"'s, whose steps all else takes. "lbfgs"
+        is a quasi-Newton method on all rows at once, for small tables.
     alpha : float, default=0.0001
         Strength of the L2 penalty on the weight matrices. The objective is the
         weighted mean loss + alpha / (2 * total weight of the training rows) * sum of
         squared weights, whatever the batch size.
     weight_decay : float, default=0.01
-        Decoupled decay of the weight matrices for solver="adamw" (Loshchilov & Hutter,
-        2019).
+        Decoupled decay of the weight matrices for solver="adamw" and "muon" (Loshchilov
+        & Hutter, 2019).
     clip : float or None, default=None
         Threshold beyond which gradients are clipped before the step.
     clip_mode : {"norm", "value"}, default="norm"
@@ -69,7 +72,7 @@ class TrainingParameters(CheckedParameters):
         Whether `fit` continues from the last fit: weights, optimizer, schedule and
         random numbers go on as if training had not been interrupted.
     momentum : float in [0, 1], default=0.9
-        Momentum of "sgd".
+        Momentum of "sgd", and of the matrices of "muon".
     nesterovs_momentum : bool, default=True
         Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
@@ -78,11 +81,12 @@ class TrainingParameters(CheckedParameters):
     validation_fraction : float in [0, 1), default=0.1
         Share of rows held out by `early_stopping`.
     beta_1 : float in [0, 1), default=0.9
-        Decay rate of the first moment of "adam" and "adamw", the mean gradient.
+        Decay rate of the first moment of "adam", "adamw" and "muon", the mean
+        gradient.
     beta_2 : float in [0, 1), default=0.999
         Decay rate of the second one, the mean squared gradient.
     epsilon : float, default=1e-8
-        Keeps divisions finite in "adam", "adamw", "adagrad" and "rmsprop".
+        Keeps divisions finite in all solvers but "sgd" and "lbfgs".
     n_iter_no_change : int or inf, default=10
         Epochs without improvement after which training stops.
     max_fun : int, default=15000
@@ -92,6 +96,9 @@ class TrainingParameters(CheckedParameters):
 
     References
     ----------
+    Jordan, K., Jin, Y., Boza, V., You, J., Cesista, F., Newhouse, L., & Bernstein, J.
+    (2024). Muon: an optimizer for hidden layers in neural networks.
+
     Loshchilov, I., & Hutter, F. (2019). Decoupled weight decay regularization. ICLR.
 
     Holzmueller, D., Grinsztajn, L., & Steinwart, I. (2024). Better by default: strong

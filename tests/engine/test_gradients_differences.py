@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from architectures import make_layers, make_network, parameter, start
-from reference_network import OPTIMIZERS
+from reference_network import OPTIMIZERS, Places
 from scipy import special
 
 from sklearn_backprop.engine import _engine
@@ -299,18 +299,21 @@ def test_optimizers_are_their_formulas(optimizer):
     settings = {
         "heavy_ball": {"nesterov": False},
         "adamw": {"weight_decay": 0.1},
+        "muon": {"weight_decay": 0.1},
     }.get(optimizer, {})
     layers, n, _ = make_layers(N_FEATURES, (5,), 1, "tanh")
+    layers[0][0]["matrix"] = 4, 5
     network = make_network(layers, "squared_error", "identity")
     X, Y, _ = make_data("squared_error", "identity", 1)
     is_weight = np.zeros(n, bool)
     is_weight[0:20] = is_weight[25:30] = True
+    places = Places(is_weight, [(0, (4, 5))])
     theta, running = start(n, 0)
     expected = {"theta": theta.copy()}
     trainer = network.trainer(name, **settings)
     for _ in range(5):
         _, g = network.value_and_gradient(expected["theta"], X, Y)
-        OPTIMIZERS[name](expected, g, 0.05, is_weight, **settings)
+        OPTIMIZERS[name](expected, g, 0.05, places, **settings)
         trainer.train_epoch(theta, running, X, Y, batch_size=N_ROWS, learning_rate=0.05)
         np.testing.assert_allclose(theta, expected["theta"], rtol=1e-12, atol=1e-14)
     state = trainer.get_state()
@@ -318,6 +321,47 @@ def test_optimizers_are_their_formulas(optimizer):
     moments = [expected[name] for name in expected if name not in ("theta", "t")]
     for got, moment in zip(state["moments"], moments, strict=True):
         np.testing.assert_allclose(got, moment, rtol=1e-11, atol=1e-16)
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (7, 1), (3, 8), (8, 3), (40, 40)])
+@pytest.mark.parametrize("size", [1e-12, 1.0, 1e12])
+def test_muon_turns_each_matrix_and_keeps_its_singular_vectors(shape, size):
+    rng = np.random.default_rng(0)
+    n_matrices, n = 3, shape[0] * shape[1]
+    table = [
+        {"name": "Ws", "start": 0, "size": 3 * n, "penalty": 1.0, "rate": 1.0,
+         "recorded": True, "matrix": shape},
+    ]  # fmt: skip
+    layers = [
+        {"kind": "member_scale", "n_members": 1, "width": 3 * n, "n_wide": 0,
+         "group": 1, "r": 0},
+    ]  # fmt: skip
+    network = _engine.NetworkFloat64(
+        table, layers, loss="squared_error", link="identity"
+    )
+    theta = np.zeros(n_matrices * n)
+    gradient = size * rng.standard_normal((n_matrices, *shape))
+    gradient[1] = 0
+    network.trainer("muon").step(theta, gradient.ravel(), learning_rate=0.5)
+    steps = theta.reshape(gradient.shape) / (-0.5 * 0.2 * max(shape) ** 0.5)
+    assert not steps[1].any()
+    for G, step in zip(gradient[::2], steps[::2], strict=True):
+        U, s, Vt = np.linalg.svd(G, full_matrices=False)
+        within = U.T @ step @ Vt.T
+        values = np.diag(within)
+        np.testing.assert_allclose(within, np.diag(values), atol=1e-11)
+        np.testing.assert_allclose(U * values @ Vt, step, atol=1e-11)
+        large = s > 0.05 * np.linalg.norm(G)
+        assert (values[large] > 0.65).all() and (values < 1.25).all()
+
+
+def test_an_array_is_made_of_whole_matrices():
+    layers, *_ = make_layers(N_FEATURES, (5,), 1, "tanh")
+    layers[0][0]["matrix"] = 3, 5
+    with pytest.raises(
+        ValueError, match="of 20 elements is not made of matrices of 15"
+    ):
+        make_network(layers, "squared_error", "identity")
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -426,10 +470,11 @@ def test_halves_of_a_mini_batch_make_the_step_of_the_whole(optimizer):
     assert not np.allclose(apart, theta)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
 def test_a_rate_of_zero_leaves_the_bits_of_an_array(optimizer):
     layers, n, _ = make_layers(N_FEATURES, (6, 5), 2, "tanh")
     table, _ = layers
+    table[0]["matrix"], table[2]["matrix"] = (4, 6), (6, 5)
     table[2]["rate"] = 0.0
     table[4]["rate"] = 0.5
     network = make_network(layers, "squared_error", "identity")

@@ -33,6 +33,7 @@ CLIPS = [
 STEPS = {
     "sgd": [{"momentum": 0.0, "nesterov": False}, {"nesterov": False}, {}],
     "adamw": [{"weight_decay": 0.1}],
+    "muon": [{"weight_decay": 0.1}, {"nesterov": False, "momentum": 0.5}],
     **{name: [{}] for name in ("adam", "adagrad", "rmsprop")},
 }
 STEP_CASES = [(name, setting) for name in STEPS for setting in STEPS[name]]
@@ -116,7 +117,7 @@ def test_schedules_of_a_fit_equal_the_reference(solver, schedule, warmup_epochs)
 
     reference = ReferenceNetwork(3, (4,), 1, "tanh", alpha=0.1)
     state = {"theta": start_of(model, 3, 1, seed=5), "running": np.zeros(0)}
-    decay = {"weight_decay": 0.02} if solver == "adamw" else {}
+    decay = {"weight_decay": 0.02} if solver in ("adamw", "muon") else {}
     losses, rates = [], []
     for epoch in range(6):
         rates.append(
