@@ -396,13 +396,9 @@ def run_fault(seed):
 
 
 def use_threads():
-    """Fit on two threads, so that processes forked later inherit what that leaves.
-
-    Bins by trees load a library late: memory is to run out in work, not in loading.
-    """
+    """Fit on two threads, so that processes forked later inherit what that leaves."""
     os.environ["OMP_NUM_THREADS"] = "2"
     X = np.random.default_rng(0).normal(size=(20_000, 20))
-    PiecewiseLinearEncoder(2, bins="tree").fit(X[:100], X[:100, 0])
     settings = {"hidden_layer_sizes": (128, 128), "batch_size": 2_000, "max_iter": 2}
     BackpropMLPRegressor(**settings).fit(X, X[:, 0]).predict(X)
     for solver in ("gd", "normal"):

@@ -115,3 +115,41 @@ def test_no_memory_for_the_first_product_is_an_error_and_no_hang():
         check=False,
     )
     assert done.stdout.split() == b"MemoryError, then 500".split(), done.stderr
+
+
+# Bins by trees load a library in the midst of the fit.
+LATE_LIBRARY = """
+import resource, sys
+import numpy as np
+from sklearn_backprop.preprocessing import PiecewiseLinearEncoder
+
+X = np.random.default_rng(0).normal(size=(50, 1))
+encoder = PiecewiseLinearEncoder(2, bins="tree")
+assert "sklearn.tree" not in sys.modules
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+_, hard = resource.getrlimit(resource.RLIMIT_AS)
+for extra in (0, 2**18, 2**20, 2**21, 2**22):
+    resource.setrlimit(resource.RLIMIT_AS, (used + extra, hard))
+    try:
+        encoder.fit(X, X[:, 0])
+    except MemoryError as error:
+        print(error)
+resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+print(encoder.fit_transform(X, X[:, 0]).shape)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits and reads its own memory")
+def test_no_memory_for_a_library_is_a_memory_error():
+    done = subprocess.run(
+        [sys.executable, "-c", LATE_LIBRARY],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *errors, shape = done.stdout.splitlines()
+    assert set(errors) == {"There is no memory left to load sklearn.tree."}
+    assert shape == "(50, 2)"

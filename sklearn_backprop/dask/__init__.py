@@ -3,7 +3,7 @@
 They need the extra "dask".
 """
 
-from .._optional import require
+from .._late_imports import require
 
 require("dask", "sklearn_backprop.dask")
 require("distributed", "sklearn_backprop.dask")

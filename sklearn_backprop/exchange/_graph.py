@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from .._optional import require
+from .._late_imports import require
 
 __all__ = ["FIRST_OPSET", "Graph", "ModelGraph", "label_array"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._optional import require
+from .._late_imports import require
 from ._estimators import ESTIMATORS, Fitted
 from ._graph import Graph
 

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.sparse import issparse
 
+from .._late_imports import import_late
+
 __all__ = ["BINS", "column_of", "edges_of_columns", "passed_shares"]
 
 _NARROWEST = 1e-6  # of the column's range
@@ -35,11 +37,10 @@ def _spread_by_quantiles(x, n_bins, weight):
 
 def _split_by_tree(x, n_bins, weight, y, is_classification, min_samples_leaf):
     """Place edges where a tree that sees this column alone splits it for y."""
-    # Here, for trees take as long to import as half of this package.
-    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
-
-    kind = DecisionTreeClassifier if is_classification else DecisionTreeRegressor
-    tree = kind(
+    # Late, for trees take as long to import as half of this package.
+    trees = import_late("sklearn.tree")
+    task = "Classifier" if is_classification else "Regressor"
+    tree = getattr(trees, f"DecisionTree{task}")(
         max_leaf_nodes=n_bins, min_samples_leaf=min_samples_leaf, random_state=0
     )
     column = x.astype(np.float32)  # what trees compute in
