@@ -127,7 +127,6 @@ class TeamGradient {
   void pass_rows(Member& member, const Pass<T>& pass, const Data<T>& data,
                  Selection rows, const Weighing& weighing, Probe<T>* probe,
                  Between& between) {
-    const FlushDenormals flushing;
     Own& own = own_of(member);
     if (own.workspace.max_rows() == 0) make_room(member, own);
     const auto [first, last] = member.share_of(rows.count);
@@ -145,6 +144,7 @@ class TeamGradient {
     do {
       if (member.must_stop()) throw TeamStopped{};
       if (begin > first && member.is_first()) between();
+      const FlushDenormals flushing;  // not of what handlers of signals compute
       const Index n = std::min(rows_at_once_, last - begin);
       mine.first_row = pass.first_row + begin;
       if (pass.input_gradient != nullptr) {

@@ -1,6 +1,7 @@
 """Ctrl-C ends whatever the engine computes, long before its end."""
 
 import signal
+import sys
 import threading
 import time
 
@@ -62,6 +63,23 @@ def test_an_epoch_answers(batch_size):
     # The two parts, and steps of the whole where it takes more than one.
     n_steps = trainer.get_state()["t"] - before
     assert n_steps > 200 if batch_size == 50 else n_steps == 2
+
+
+def test_handlers_reckon_with_numbers_that_training_takes_for_zero():
+    network, theta, _ = a_network(256, 256)
+    X, Y = np.zeros((600_000, 8)), np.zeros((600_000, 1))
+    halves = []
+
+    def handler(*_):
+        halves.append(sys.float_info.min / 2)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, handler)
+    threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        network.value_and_gradient(theta, X, Y)
+    assert len(halves) == 1
+    assert halves[0] > 0
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
