@@ -329,6 +329,18 @@ def test_predictions_are_finite_or_an_error():
         model.predict([[0.0] * 4, [1.0] * 4, [1e8] * 4])
 
 
+@ignoring_max_iter()
+@pytest.mark.parametrize("of_objects", [False, True])
+def test_numbers_in_strings_are_targets_as_scikit_learn_has_it(of_objects):
+    strings = np.array([f"{y}.5" for y in Y], dtype=object if of_objects else str)
+    fits = [BackpropMLPRegressor((3,), max_iter=2, random_state=0) for _ in range(2)]
+    given, expected = (
+        fit.fit(X, y).predict(X)
+        for fit, y in zip(fits, (strings, Y + 0.5), strict=True)
+    )
+    assert (given == expected).all()
+
+
 def test_targets_that_are_no_numbers():
     for values, message in (("abc", "holds what is no number, such as"), (None, "NaN")):
         with pytest.raises(ValueError, match=message):
