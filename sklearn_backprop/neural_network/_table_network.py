@@ -256,7 +256,7 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
 
         Numbers may be missing where they are embedded.
         """
-        rows = self.table_encoder_.transform(X)
+        rows = self.table_encoder_._write_table(X)  # checked by now
         if rows.shape[1] == 0:
             return np.zeros((len(rows), 1), dtype=rows.dtype)
         embedded = self._embedded_numbers()

@@ -277,17 +277,20 @@ class TableEncoder(DocumentationLinkMixin, TransformerMixin, CheckedParameters):
             Numbers, columns that say where they are missing, binary columns, codes.
         """
         check_is_fitted(self)
-        X = read_raw_table(self, X, reset=False)
+        return self._write_table(read_raw_table(self, X, reset=False))
+
+    def _write_table(self, X) -> np.ndarray:
+        """Write a table that was checked as numbers (n, n_features_out)."""
         places = {part: i for i, part in enumerate(self._parts())}
         written = np.empty((X.shape[0], len(places)), dtype=self.dtype)
         for j, column in enumerate(columns_of(X)):
             _refuse_infinite(column)
             column = _by_rank(column, self.orders_[j])
-            for kind, values in self._write(column, j).items():
+            for kind, values in self._write_column(column, j).items():
                 written[:, places[kind, j]] = values
         return written
 
-    def _write(self, column: Column, j: int) -> dict[str, np.ndarray]:
+    def _write_column(self, column: Column, j: int) -> dict[str, np.ndarray]:
         """What becomes of column j, by kinds of columns written."""
         kind = self.kinds_[j]
         if kind == "dropped":

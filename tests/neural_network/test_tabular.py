@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import eye_array
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.frozen import FrozenEstimator
@@ -109,6 +110,21 @@ def test_what_becomes_of_columns():
         model.predict(X.rename(columns={"size": "length"}))
     with pytest.raises(ValueError, match=r"has 3 features, but .* is expecting 11"):
         TabularMLPRegressor(**QUICK).fit(objects(X), Y).predict(objects(X)[:, :3])
+
+
+def test_names_that_are_missing_are_said_once():
+    numbers = X[["size", "age"]]
+    model = TabularMLPRegressor(**QUICK).fit(numbers, Y)
+    with pytest.warns(UserWarning, match="X does not have valid") as warned:
+        model.predict(numbers.to_numpy())
+    assert len(warned) == 1
+
+
+def test_the_encoder_inside_writes_arrays():
+    expected = TabularMLPRegressor(**QUICK).fit(X, Y).predict(X)
+    with config_context(transform_output="pandas"):
+        model = TabularMLPRegressor(**QUICK).fit(X, Y)
+        assert_array_equal(model.predict(X), expected)
 
 
 def test_it_learns_from_every_kind_of_column():
