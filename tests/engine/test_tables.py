@@ -333,6 +333,24 @@ def test_stretches_threads_and_sparse_rows_change_nothing(architecture, dtype):
     )
 
 
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_thread_may_have_no_rows(architecture):
+    """The last mini-batch is one row, whatever the team."""
+    case = make_case(architecture, "piecewise_linear", "log_loss")
+    network, _, _, start, options = case
+    X, Y = make_rows(3001), make_targets("log_loss", 3001)
+    ends = []
+    for n_threads in (1, 2, 3):
+        theta = start.copy()
+        network.trainer("sgd").train_epoch(
+            theta, np.zeros(0), X, Y, batch_size=3000, learning_rate=0.1,
+            n_threads=n_threads, **options,
+        )  # fmt: skip
+        ends.append(theta)
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-10)
+    np.testing.assert_allclose(ends[2], ends[0], rtol=1e-10)
+
+
 @pytest.mark.parametrize("dtype", ["32", "64"])
 def test_waves_are_sines_and_cosines(dtype):
     """Whole turns, halves and quarters, and far from zero."""

@@ -193,6 +193,9 @@ class IndependentMembers final : public Layer<T> {
   Slot delta_, member_delta_;
 };
 
+// Rows of y for each of x: one, or one for each member. A thread may have no rows.
+inline Index rows_per(Index n_x, Index n_y) { return n_x > 0 ? n_y / n_x : 1; }
+
 // y = x f on rows of members, with a row of f for each.
 template <typename T>
 SKB_CLONES void multiply_members(const Matrix<const T>& x, Index rows_per_x, const T* f,
@@ -278,14 +281,14 @@ class MemberScale final : public Layer<T> {
       groups_.spread(pass.theta + r_ + m * groups_.count(),
                      factors + m * groups_.width);
     }
-    multiply_members(x.dense, y.rows / x.rows(), factors, n_members_, y);
+    multiply_members(x.dense, rows_per(x.rows(), y.rows), factors, n_members_, y);
   }
 
   void backward(Pass<T>& pass, const Rows<T>& x, const Matrix<T>&,
                 const Matrix<T>& delta_y, const Matrix<T>& delta_x) const override {
     T* d_factors = pass.workspace->at(factor_deltas_);
     std::fill_n(d_factors, n_members_ * groups_.width, T(0));
-    const Index rows_per_x = delta_y.rows / x.rows();
+    const Index rows_per_x = rows_per(x.rows(), delta_y.rows);
     add_member_products<T>(x.dense, rows_per_x, as_const(delta_y), n_members_,
                            d_factors);
     T* d_r = pass.start_sum(r_, n_members_ * groups_.count());
