@@ -12,49 +12,68 @@ namespace sklearn_backprop {
 template <typename T, int n_bytes = 32>
 constexpr Index kPackWidth = n_bytes / sizeof(T);
 
-// Some columns of the second factor, as one pack or two: the second pack begins
-// `second` columns behind the first.
+// Rows of B and packs of its columns that are summed at once fill the registers: an
+// element of A, a row of packs of B, and 24 sums of AVX-512's 32, 12 of AVX2's 16.
+template <int n_bytes>
+constexpr int kMostPacks = n_bytes > 32 ? 4 : 3;
+template <int n_bytes, int n_packs>
+constexpr int kMostRows = n_packs == 1 ? 8 : (n_bytes > 32 ? 24 : 12) / n_packs;
+
+// How many of the packs that are left are summed next: as many as can be, but one is
+// never left alone, for which the processor fetches as much as it multiplies.
+template <int n_bytes>
+constexpr Index next_packs(Index left) {
+  constexpr Index most = kMostPacks<n_bytes>;
+  return left == most + 1 ? most - 1 : std::min(left, most);
+}
+
+// Some columns of the second factor as packs side by side, the last of which may
+// overlap the one before.
 template <typename T>
 struct Panel {
   const T* data;
   Index stride;
-  Index second;
+  Index last;  // column of the last pack
 };
 
 // C = A B + beta C for n_rows rows of A. The row of B is read before the column of A,
-// so that 6 x 2 sums, two packs of B and one element of A fill AVX2's 16 registers, and
-// 12 x 2 those of AVX-512, which are 32.
-template <int n_bytes, int n_rows, int n_packs, typename T>
+// whose elements adjoin, A being `is_transposed`, or are found by pointers that fit the
+// processor's registers.
+template <int n_bytes, int n_rows, int n_packs, bool is_transposed, typename T>
 SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Index ldc) {
+  const Index row_stride = is_transposed ? 1 : a.row_stride;
+  const auto column = [&](int j) {
+    return j + 1 < n_packs ? j * kPackWidth<T, n_bytes> : b.last;
+  };
   for (int i = 0; i < n_rows; ++i) {
-    for (int j = 0; j < n_packs; ++j) prefetch_to_write(c + i * ldc + j * b.second);
+    for (int j = 0; j < n_packs; ++j) prefetch_to_write(c + i * ldc + column(j));
   }
   Pack<T, n_bytes> sum[n_rows][n_packs] = {};
   for (Index l = 0; l < a.cols; ++l) {
     Pack<T, n_bytes> b_l[n_packs];
     for (int j = 0; j < n_packs; ++j) {
-      b_l[j] = *reinterpret_cast<const Pack<T, n_bytes>*>(b.data + l * b.stride +
-                                                          j * b.second);
+      b_l[j] =
+          *reinterpret_cast<const Pack<T, n_bytes>*>(b.data + l * b.stride + column(j));
     }
     for (int i = 0; i < n_rows; ++i) {
-      const T a_il = a.data[i * a.row_stride + l * a.col_stride];
+      const T a_il = a.data[i * row_stride + l * a.col_stride];
       for (int j = 0; j < n_packs; ++j) sum[i][j] += a_il * b_l[j];
     }
   }
   for (int i = 0; i < n_rows; ++i) {
     for (int j = 0; j < n_packs; ++j) {
-      auto* target = reinterpret_cast<Pack<T, n_bytes>*>(c + i * ldc + j * b.second);
+      auto* target = reinterpret_cast<Pack<T, n_bytes>*>(c + i * ldc + column(j));
       *target = beta == T(0) ? sum[i][j] : sum[i][j] + beta * *target;
     }
   }
 }
 
-// C = sum + beta C, with the rows of `sum` as far apart as two packs are wide.
-template <int n_bytes, typename T>
-SKB_INLINE void add_block(const T* sum, T beta, Strided<T> c) {
+// C = sum + beta C
+template <typename T>
+SKB_INLINE void add_block(const T* sum, Index stride, T beta, Strided<T> c) {
   for (Index i = 0; i < c.rows; ++i) {
     for (Index j = 0; j < c.cols; ++j) {
-      const T sum_ij = sum[i * 2 * kPackWidth<T, n_bytes> + j];
+      const T sum_ij = sum[i * stride + j];
       T& target = c.data[i * c.row_stride + j * c.col_stride];
       target = beta == T(0) ? sum_ij : sum_ij + beta * target;
     }
@@ -63,24 +82,65 @@ SKB_INLINE void add_block(const T* sum, T beta, Strided<T> c) {
 
 // C = A B + beta C for the rows of A from `i` on, by n_rows at once, and the rest by
 // fewer. Sums that cannot go into C as packs are made beside it.
-template <int n_bytes, int n_rows, int n_packs, typename T>
+template <int n_bytes, int n_rows, int n_packs, bool is_transposed, typename T>
 SKB_INLINE void product_rows(Index i, Strided<const T> a, Panel<T> b, T beta,
                              Strided<T> c, bool takes_packs) {
+  constexpr Index stride = n_packs * kPackWidth<T, n_bytes>;
   for (; i + n_rows <= a.rows; i += n_rows) {
     const Strided<const T> a_i = a.block(i, n_rows);
     const Strided<T> c_i = c.block(i, n_rows);
     if (takes_packs) {
-      product_block<n_bytes, n_rows, n_packs>(a_i, b, beta, c_i.data, c_i.row_stride);
+      product_block<n_bytes, n_rows, n_packs, is_transposed>(a_i, b, beta, c_i.data,
+                                                             c_i.row_stride);
     } else {
-      constexpr Index stride = 2 * kPackWidth<T, n_bytes>;
       T sum[n_rows * stride];
-      product_block<n_bytes, n_rows, n_packs>(a_i, b, T(0), sum, stride);
-      add_block<n_bytes>(sum, beta, c_i);
+      product_block<n_bytes, n_rows, n_packs, is_transposed>(a_i, b, T(0), sum, stride);
+      add_block(sum, stride, beta, c_i);
     }
   }
   if constexpr (n_rows > 1) {
     constexpr int fewer = n_rows > 8 ? 6 : n_rows > 4 ? 4 : n_rows / 2;
-    product_rows<n_bytes, fewer, n_packs>(i, a, b, beta, c, takes_packs);
+    product_rows<n_bytes, fewer, n_packs, is_transposed>(i, a, b, beta, c, takes_packs);
+  }
+}
+
+// C = A B + beta C for a panel B of n packs
+template <int n_bytes, int n_packs, typename T>
+SKB_INLINE void product_packs(Index n, Strided<const T> a, Panel<T> b, T beta,
+                              Strided<T> c, bool takes_packs) {
+  if constexpr (n_packs > 1) {
+    if (n < n_packs) {
+      product_packs<n_bytes, n_packs - 1>(n, a, b, beta, c, takes_packs);
+      return;
+    }
+  }
+  constexpr int n_rows = kMostRows<n_bytes, n_packs>;
+  if (a.row_stride == 1) {
+    product_rows<n_bytes, n_rows, n_packs, true>(0, a, b, beta, c, takes_packs);
+  } else {
+    product_rows<n_bytes, n_rows, n_packs, false>(0, a, b, beta, c, takes_packs);
+  }
+}
+
+template <typename T>
+SKB_CLONES void product_short_panel(Index n, Strided<const T> a, Panel<T> b, T beta,
+                                    Strided<T> c, bool takes_packs) {
+  product_packs<32, kMostPacks<32>>(n, a, b, beta, c, takes_packs);
+}
+template <typename T>
+SKB_AVX512 void product_long_panel(Index n, Strided<const T> a, Panel<T> b, T beta,
+                                   Strided<T> c, bool takes_packs) {
+  product_packs<64, kMostPacks<64>>(n, a, b, beta, c, takes_packs);
+}
+
+// The same, compiled once for all who multiply.
+template <int n_bytes, typename T>
+SKB_INLINE void product_panel(Index n, Strided<const T> a, Panel<T> b, T beta,
+                              Strided<T> c, bool takes_packs) {
+  if constexpr (n_bytes > 32) {
+    product_long_panel(n, a, b, beta, c, takes_packs);
+  } else {
+    product_short_panel(n, a, b, beta, c, takes_packs);
   }
 }
 
@@ -99,11 +159,10 @@ SKB_INLINE void transpose_square(const T* source, Index source_stride, T* target
   }
 }
 
-// Copies columns that are contiguous, from row `l` on: squares as far as they go.
-template <int n_bytes, typename T>
-SKB_INLINE void copy_contiguous_columns(Strided<const T> b, T* packs) {
+// Copies columns that are contiguous into rows of `width`: squares as far as they go.
+template <typename T>
+SKB_INLINE void copy_contiguous_columns(Strided<const T> b, Index width, T* packs) {
   constexpr Index square = kPackWidth<T>;
-  constexpr Index width = 2 * kPackWidth<T, n_bytes>;
   const Index whole_columns = b.cols / square * square;
   const Index whole_rows = b.rows / square * square;
   for (Index j = 0; j < whole_columns; j += square) {
@@ -120,26 +179,33 @@ SKB_INLINE void copy_contiguous_columns(Strided<const T> b, T* packs) {
   }
 }
 
-// Copies the columns of B, and zeros up to `filled` columns, into rows of two packs.
-template <int n_bytes, typename T>
-SKB_INLINE void copy_panel(Strided<const T> b, Index filled, T* packs) {
-  constexpr Index width = 2 * kPackWidth<T, n_bytes>;
+// Copies the columns of B, and zeros behind them, into rows of `width`.
+template <typename T>
+SKB_INLINE void copy_panel(Strided<const T> b, Index width, T* packs) {
   if (b.row_stride == 1) {
-    copy_contiguous_columns<n_bytes>(b, packs);
+    copy_contiguous_columns(b, width, packs);
   } else {
     for (Index l = 0; l < b.rows; ++l) {
       const T* row = b.data + l * b.row_stride;
       for (Index j = 0; j < b.cols; ++j) packs[l * width + j] = row[j * b.col_stride];
     }
   }
-  for (Index l = 0; l < b.rows && b.cols < filled; ++l) {
-    std::fill(packs + l * width + b.cols, packs + l * width + filled, T(0));
+  for (Index l = 0; l < b.rows && b.cols < width; ++l) {
+    std::fill(packs + l * width + b.cols, packs + (l + 1) * width, T(0));
   }
 }
 
-// Rows of two packs that fill 32 KiB, the usual first cache.
+// B in stretches of rows, of which a panel about fits the usual first cache: even ones,
+// at most half as long again as kDepth.
 template <int n_bytes>
-constexpr Index kDepth = 16384 / n_bytes;
+constexpr Index kDepth = 36864 / (n_bytes * kMostPacks<n_bytes>);
+
+template <int n_bytes>
+SKB_INLINE Index depth_of_stretches(Index n_rows) {
+  const Index n =
+      std::max<Index>(1, (2 * n_rows + kDepth<n_bytes>) / (2 * kDepth<n_bytes>));
+  return (n_rows + n - 1) / n;
+}
 
 // Whether the rows of B lie such powers of two apart that the sets of the first cache
 // that they fall on cannot hold them: 8 lines each, every 4096 bytes the same one.
@@ -151,10 +217,10 @@ SKB_INLINE bool fills_few_sets(Strided<const T> b) {
   return b.rows * std::min(step, period) > ways * period;
 }
 
-// C = A B + beta C for B of kDepth rows at most, by panels of two packs. Where columns
-// are left over, the last pack overlaps the one before and writes the same values once
-// more, which beta forbids: then, and where columns are too few or strided or rows too
-// far apart, B is copied.
+// C = A B + beta C for a stretch B, panel by panel. Where columns are left over, the
+// last pack overlaps the one before and writes the same values once more, which beta
+// forbids: then, and where columns are too few or strided or rows too far apart, B is
+// copied.
 template <int n_bytes, typename T>
 SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
                                Strided<T> c, T* packs) {
@@ -162,24 +228,19 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
   const bool may_overlap = beta == T(0) && b.cols >= width;
   for (Index j = 0; j < b.cols;) {
     if (may_overlap) j = std::min(j, b.cols - width);
-    const Index count = std::min(b.cols - j, 2 * width);
-    const bool is_whole = may_overlap || count % width == 0;
+    const Index n_packs = next_packs<n_bytes>((b.cols - j + width - 1) / width);
+    const Index count = std::min(b.cols - j, n_packs * width);
+    const bool is_whole = may_overlap || count == n_packs * width;
     const Strided<const T> b_j = b.columns(j, count);
-    const bool is_pair = count > width;
-    Panel<T> panel{b_j.data, b_j.row_stride, is_whole ? count - width : width};
+    Panel<T> panel{b_j.data, b_j.row_stride, count - width};
     if (!is_whole || b.col_stride != 1 || fills_few_sets(b_j)) {
-      copy_panel<n_bytes>(b_j, is_pair ? 2 * width : width, packs);
+      if (!is_whole) panel.last = (n_packs - 1) * width;
       panel.data = packs;
-      panel.stride = 2 * width;
+      panel.stride = n_packs * width;
+      copy_panel(b_j, panel.stride, packs);
     }
-    const bool takes_packs = is_whole && c.col_stride == 1;
-    if (is_pair) {
-      constexpr int n_rows = n_bytes > 32 ? 12 : 6;
-      product_rows<n_bytes, n_rows, 2>(0, a, panel, beta, c.columns(j, count),
-                                       takes_packs);
-    } else {
-      product_rows<n_bytes, 8, 1>(0, a, panel, beta, c.columns(j, count), takes_packs);
-    }
+    product_panel<n_bytes>(n_packs, a, panel, beta, c.columns(j, count),
+                           is_whole && c.col_stride == 1);
     j += count;
   }
 }
@@ -188,13 +249,15 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
 template <int n_bytes, typename T>
 SKB_INLINE void product_in_packs(Strided<const T> a, Strided<const T> b, T beta,
                                  Strided<T> c) {
-  alignas(64) T packs[kDepth<n_bytes> * 2 * kPackWidth<T, n_bytes>];
+  alignas(64)
+      T packs[kDepth<n_bytes> * 3 / 2 * kMostPacks<n_bytes> * kPackWidth<T, n_bytes>];
+  const Index depth = depth_of_stretches<n_bytes>(b.rows);
   Index l = 0;
   do {
-    const Index depth = std::min(b.rows - l, kDepth<n_bytes>);
-    product_panels<n_bytes>(a.columns(l, depth), b.block(l, depth),
+    const Index count = std::min(b.rows - l, depth);
+    product_panels<n_bytes>(a.columns(l, count), b.block(l, count),
                             l == 0 ? beta : T(1), c, packs);
-    l += depth;
+    l += count;
   } while (l < b.rows);
 }
 
@@ -225,40 +288,47 @@ void small_product(Strided<const T> a, Strided<const T> b, T beta, Strided<T> c)
 // product reads one after the other.
 
 // Numbers that a factor of k rows and n columns takes then.
-constexpr Index packed_size(Index k, Index n) { return k * ((n + 31) / 32 * 32); }
+constexpr Index packed_size(Index k, Index n) { return k * ((n + 15) / 16 * 16); }
 
-template <int n_bytes, typename T>
-SKB_INLINE void copy_panels(Strided<const T> b, T* packs) {
-  constexpr Index width = 2 * kPackWidth<T, n_bytes>;
-  for (Index l = 0; l < b.rows; l += kDepth<n_bytes>) {
-    const Strided<const T> b_l = b.block(l, std::min(b.rows - l, kDepth<n_bytes>));
-    for (Index j = 0; j < b.cols; j += width) {
-      copy_panel<n_bytes>(b_l.columns(j, std::min(b.cols - j, width)), width, packs);
-      packs += b_l.rows * width;
+// visit(stretch of rows, its length, column, columns, packs): the panels of k rows and
+// n columns, in the order that they are packed in.
+template <int n_bytes, typename T, typename Visit>
+SKB_INLINE void for_each_panel(Index k, Index n, Visit&& visit) {
+  constexpr Index width = kPackWidth<T, n_bytes>;
+  const Index depth = depth_of_stretches<n_bytes>(k);
+  for (Index l = 0; l < k; l += depth) {
+    for (Index j = 0; j < n;) {
+      const Index n_packs = next_packs<n_bytes>((n - j + width - 1) / width);
+      const Index count = std::min(n - j, n_packs * width);
+      visit(l, std::min(k - l, depth), j, count, n_packs);
+      j += count;
     }
   }
 }
 
 template <int n_bytes, typename T>
+SKB_INLINE void copy_panels(Strided<const T> b, T* packs) {
+  for_each_panel<n_bytes, T>(
+      b.rows, b.cols, [&](Index l, Index depth, Index j, Index count, Index n_packs) {
+        const Index width = n_packs * kPackWidth<T, n_bytes>;
+        copy_panel(b.block(l, depth).columns(j, count), width, packs);
+        packs += depth * width;
+      });
+}
+
+template <int n_bytes, typename T>
 SKB_INLINE void product_by_panels(Strided<const T> a, const T* packs, T beta,
                                   Strided<T> c) {
-  constexpr Index width = kPackWidth<T, n_bytes>;
-  constexpr int n_rows = n_bytes > 32 ? 12 : 6;
-  for (Index l = 0; l < a.cols; l += kDepth<n_bytes>) {
-    const Strided<const T> a_l = a.columns(l, std::min(a.cols - l, kDepth<n_bytes>));
-    for (Index j = 0; j < c.cols; j += 2 * width) {
-      const Strided<T> c_j = c.columns(j, std::min(c.cols - j, 2 * width));
-      const Panel<T> panel{packs, 2 * width, width};
-      const bool is_whole = c_j.cols % width == 0;
-      if (c_j.cols > width) {
-        product_rows<n_bytes, n_rows, 2>(0, a_l, panel, beta, c_j, is_whole);
-      } else {
-        product_rows<n_bytes, 8, 1>(0, a_l, panel, beta, c_j, is_whole);
-      }
-      packs += a_l.cols * 2 * width;
-    }
-    beta = T(1);
-  }
+  constexpr Index pack = kPackWidth<T, n_bytes>;
+  for_each_panel<n_bytes, T>(
+      a.cols, c.cols, [&](Index l, Index depth, Index j, Index count, Index n_packs) {
+        const Index width = n_packs * pack;
+        product_panel<n_bytes>(n_packs, a.columns(l, depth),
+                               Panel<T>{packs, width, width - pack},
+                               l == 0 ? beta : T(1), c.columns(j, count),
+                               count == width && c.col_stride == 1);
+        packs += depth * width;
+      });
 }
 
 template <typename T>
