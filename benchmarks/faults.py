@@ -3,8 +3,9 @@
 Run ``python benchmarks/faults.py [--cases 3000] [--faults 300] [--seed 0]``.
 
 Bad input: random settings on random, often hostile, tables. Every case fits an
-estimator and predicts, or an encoder and transforms. It ends well with finite numbers,
-or with a ValueError or TypeError whose words are no binding's and no ufunc's.
+estimator, perhaps from a pretrained one or twice, and predicts the same rows or others,
+or it fits an encoder and transforms. It ends well with finite numbers, or with a
+ValueError or TypeError whose words are no binding's and no ufunc's.
 
 Faults: a fit in a process forked from one that has used two threads, undisturbed, or
 interrupted after a random time, or with little memory left. It ends, within a minute,
@@ -23,11 +24,16 @@ import sys
 import time
 import warnings
 from collections import Counter
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import polars as pl
 from scipy import sparse
-from sklearn.base import is_classifier
+from sklearn.base import clone, is_classifier
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
 from threadpoolctl import threadpool_limits
 
 from sklearn_backprop import (
@@ -36,6 +42,8 @@ from sklearn_backprop import (
     BackpropRNNClassifier,
     BackpropRNNRegressor,
     GDLinearRegression,
+    TabularMLPClassifier,
+    TabularMLPRegressor,
 )
 from sklearn_backprop.exceptions import DivergenceError
 from sklearn_backprop.inspection import diagnose
@@ -58,6 +66,23 @@ TRAINING = {
     "alpha": (0.0, 1e-4, 10.0),
     "dropout": (0.0, 0.0, 0.5),
     "layer_rates": (None, None, [0.0, 1.0], [1e-300, 1.0, 1.0], [np.nan], "x"),
+    "warm_start": (False, True),
+}
+EMBEDDED = {
+    "numerical_embedding": (
+        None,
+        "piecewise_linear",
+        "periodic",
+        PiecewiseLinearEmbedding(3, size=2, bins="tree", min_samples_leaf=1),
+        PeriodicEmbedding(2, size=2, frequency_scale=1.0),
+        *(PiecewiseLinearEmbedding(bad) for bad in (0, 2**63, np.nan)),
+        *(PeriodicEmbedding(frequency_scale=bad) for bad in (0, 1e300, np.inf)),
+    ),
+    "embedded_features": (None, None, [0], [0, 0], [-1], [99], ["a"], [], [0.5]),
+}
+CATEGORIES = {
+    "categorical_features": ("from_dtype", None, [0], [99], [-1], ["a"], [0.5]),
+    "max_categories": (1, 2, 1000),
 }
 CHOICES = {
     "linear": {
@@ -77,16 +102,7 @@ CHOICES = {
         "activation": ("relu", "tanh", "gelu", "selu"),
         "normalization": (None, None, "batch", "layer"),
         "residual": (None, None, "add", "concat"),
-        "numerical_embedding": (
-            None,
-            "piecewise_linear",
-            "periodic",
-            PiecewiseLinearEmbedding(3, size=2, bins="tree", min_samples_leaf=1),
-            PeriodicEmbedding(2, size=2, frequency_scale=1.0),
-            *(PiecewiseLinearEmbedding(bad) for bad in (0, 2**63, np.nan)),
-            *(PeriodicEmbedding(frequency_scale=bad) for bad in (0, 1e300, np.inf)),
-        ),
-        "embedded_features": (None, None, [0], [0, 0], [-1], [99], ["a"], [], [0.5]),
+        **EMBEDDED,
         "n_members": (1, 2, 3),
         "member_weights": ("mini", "adapters", "independent"),
         "member_batches": ("shared", "shared", "own"),
@@ -102,14 +118,25 @@ CHOICES = {
         "init_scale": (1.0, 0.0, 1e3, 1e300),
         **TRAINING,
     },
+    "presets": {
+        "hidden_layer_sizes": ((), (3,), (5, 4), 2),
+        "activation": ("relu", "tanh"),
+        **EMBEDDED,
+        **CATEGORIES,
+        "n_members": ("auto", 1, 2),
+        "averaging": (0.0, 0.8),
+        "weight_decay": ("auto", 0.0, 10.0),
+        "validation_fraction": (0.0, 0.1, 0.9),
+        **TRAINING,
+        "early_stopping": ("auto", False, True),
+    },
     "bins": {
         "n_bins": (1, 2, 16, 10**6),
         "bins": ("quantile", "tree"),
         "min_samples_leaf": (1, 16),
     },
     "table": {
-        "categorical_features": ("from_dtype", None, [0], [99], [-1], ["a"], [0.5]),
-        "max_categories": (1, 2, 1000),
+        **CATEGORIES,
         "dtype": (np.float64, np.float32, int, "x"),
     },
 }
@@ -118,10 +145,13 @@ CLASSES = {
     "linear": (GDLinearRegression,),
     "network": (BackpropMLPClassifier, BackpropMLPRegressor),
     "sequences": (BackpropRNNClassifier, BackpropRNNRegressor),
+    "presets": (TabularMLPClassifier, TabularMLPRegressor),
     "bins": (PiecewiseLinearEncoder,),
     "table": (TableEncoder,),
 }
-FEW_STEPS = {"linear": 200, "network": 5, "sequences": 3}
+FEW_STEPS = {"linear": 200, "network": 5, "sequences": 3, "presets": 3}
+# Kinds, and how often a table of theirs is a raw one.
+RAW_SHARE = {"presets": 0.7, "table": 0.7}
 
 
 def draw_settings(rng, kind, estimator):
@@ -215,7 +245,145 @@ SPOILT_Y = (
     lambda rng, n, y, weight: (y, np.full(n, 10.0 ** rng.uniform(-310, 300))),
     lambda rng, n, y, weight: (y, -rng.random(n)),
     lambda rng, n, y, weight: (y[: rng.integers(n + 1)], weight),
+    lambda rng, n, y, weight: (np.stack([y, y[::-1]], axis=1), weight),
+    lambda rng, n, y, weight: (y[:, None], weight),
+    lambda rng, n, y, weight: (np.where(rng.random(y.shape) < 0.1, None, y), weight),
 )
+
+
+# Raw tables -------------------------------------------------------------------------
+
+
+def draw_raw(rng, X):
+    """X (n, p) as a user has it: a data frame of many types, objects or lists."""
+    frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+    for _ in range(rng.integers(4)):
+        name = frame.columns[rng.integers(frame.shape[1])]
+        change = RAW_COLUMNS[rng.integers(len(RAW_COLUMNS))]
+        frame = frame.assign(**{name: change(rng, frame[name].to_numpy())})
+    return changed_if_possible(FORMS[rng.integers(len(FORMS))], frame)
+
+
+def changed_if_possible(change, X):
+    """The table with a change, or as it is where its kind has no such change."""
+    try:
+        return change(X)
+    except Exception:  # of pandas, polars, NumPy: nothing of ours has run
+        return X
+
+
+def some_of(*values, dtype=object):
+    """A column of some of these values."""
+
+    def draw(rng, x):
+        places = rng.integers(len(values), size=len(x))
+        return pd.Series([values[i] for i in places], dtype=dtype)
+
+    return draw
+
+
+RAW_COLUMNS = (
+    some_of("a", "b", "c"),
+    some_of("a", "b", None, np.nan, 1),
+    some_of("1", "2.5", dtype="str"),
+    some_of("a", "b", dtype="category"),
+    some_of("low", "high", dtype=pd.CategoricalDtype(["low", "high"], ordered=True)),
+    some_of(1, 2, None, dtype="Int64"),
+    some_of(1.5, 2.5, None, dtype="Float32"),
+    some_of(True, False, None, dtype="boolean"),
+    some_of(True, False, dtype=bool),
+    some_of("a", None, dtype="string"),
+    some_of("2020-01-01", "2021-01-01", None, dtype="datetime64[ns]"),
+    some_of("2020-01-01", "2021-01-01", dtype="datetime64[ns, UTC]"),
+    some_of("1 days", None, dtype="timedelta64[ns]"),
+    some_of("2020-01", "2021-01", dtype="period[M]"),
+    some_of(pd.Interval(0, 1), pd.Interval(1, 2), dtype="interval"),
+    some_of(0.0, 1.0, dtype=pd.SparseDtype(float, 0.0)),
+    some_of(1j, 2.0, dtype=complex),
+    some_of(1j, "a"),
+    some_of([1], {"a": 1}),
+    some_of(np.array([1, 2]), None),
+    some_of(b"a", b"b"),
+    some_of(Decimal(1), Decimal("NaN")),
+    some_of(10**400, 1),
+    some_of(2**63, -1),
+    some_of(np.inf, 1.0),
+    some_of(pd.NA, pd.NaT, None),
+    some_of("a" * 10_000, "\ud800", ""),
+    lambda rng, x: np.arange(len(x)).astype(str),
+)
+
+
+def renamed(*names):
+    """The table with these names for its first columns."""
+
+    def rename(frame):
+        frame.columns = [*names, *frame.columns][: frame.shape[1]]
+        return frame
+
+    return rename
+
+
+FORMS = (
+    lambda frame: frame,
+    lambda frame: frame,
+    lambda frame: frame.to_numpy(),
+    lambda frame: frame.to_numpy(dtype=object),
+    lambda frame: frame.to_numpy().tolist(),
+    lambda frame: frame.to_numpy(dtype=str),
+    lambda frame: frame.astype(object),
+    lambda frame: frame.set_index(frame.columns[0], drop=False),
+    lambda frame: frame.sample(frac=1, random_state=0),
+    renamed("a", "a"),
+    renamed(0, 1),
+    renamed(("a", 1), None),
+    pl.from_pandas,
+    pl.from_pandas,
+    lambda frame: pl.from_pandas(frame).lazy(),
+)
+
+
+def draw_others(rng, X):
+    """X, or something else in its place where rows are predicted."""
+    if rng.random() < 0.5:
+        return X
+    change = OTHERS[rng.integers(len(OTHERS))]
+    return changed_if_possible(lambda X: change(rng, X), X)
+
+
+def rows_of(X):
+    """Array (n, p) of a table of any kind."""
+    return X.toarray() if sparse.issparse(X) else np.array(X)
+
+
+OTHERS = (
+    lambda rng, X: X[:1],
+    lambda rng, X: X[:0],
+    lambda rng, X: X[0],
+    lambda rng, X: rows_of(X)[:, 1:],
+    lambda rng, X: np.hstack([rows_of(X), rows_of(X)]),
+    lambda rng, X: X.iloc[:, ::-1],
+    lambda rng, X: X.rename(columns={X.columns[0]: "other"}),
+    lambda rng, X: X.astype(object).where(rng.random(X.shape) < 0.8, "new"),
+    lambda rng, X: X.astype(object).where(rng.random(X.shape) < 0.8, None),
+    lambda rng, X: rows_of(X),
+    lambda rng, X: rows_of(X).astype(str),
+    lambda rng, X: rows_of(X).astype(object),
+    lambda rng, X: pd.DataFrame(rows_of(X)),
+    lambda rng, X: pd.DataFrame(rows_of(X)).add_prefix("x"),
+    lambda rng, X: sparse.csr_array(rows_of(X)),
+    lambda rng, X: draw_raw(rng, rng.normal(size=X.shape)),
+    lambda rng, X: np.where(rng.random(X.shape) < 0.1, np.inf, rows_of(X)),
+    lambda rng, X: np.where(rng.random(X.shape) < 0.1, np.nan, rows_of(X)),
+    lambda rng, X: rows_of(X) * 1e300,
+    lambda rng, X: rows_of(X)[:, :, None],
+    lambda rng, X: X["x0"],
+    lambda rng, X: None,
+    lambda rng, X: "x",
+)
+
+
+# Cases ------------------------------------------------------------------------------
 
 
 def run_case(seed):
@@ -224,13 +392,16 @@ def run_case(seed):
     kind = list(CHOICES)[rng.integers(len(CHOICES))]
     X, y, weight = draw_table(rng)
     model, y = draw_model(rng, kind, y)
+    if not sparse.issparse(X) and rng.random() < RAW_SHARE.get(kind, 0.1):
+        with np.errstate(all="ignore"):
+            X = draw_raw(rng, X)
     try:
         if hasattr(model, "transform"):
-            return transform(model, with_labels(rng, X), y, weight)
+            return transform(rng, model, X, y, weight)
         return predict(rng, model, X, y, weight)
     except DivergenceError as error:
         return verdict(error, "DivergenceError")
-    except (ValueError, TypeError, AttributeError, MemoryError) as error:
+    except (ValueError, TypeError, MemoryError) as error:
         return verdict(error, type(error).__name__)
     except Exception as error:
         return f"BAD: {type(error).__name__}: {error}"
@@ -249,35 +420,54 @@ def draw_model(rng, kind, y):
 
 def predict(rng, model, X, y, weight):
     """Fit and predict; name how it ends well."""
-    if rng.random() < 0.2 and hasattr(model, "partial_fit"):
-        more = {"classes": np.unique(y)} if is_classifier(model) else {}
-        model.partial_fit(X, y, weight, **more)
-    else:
-        model.fit(X, y, weight)
-    predicted = model.predict(X)
-    if predicted.dtype.kind == "f" and not np.isfinite(predicted).all():
-        return "BAD: predictions that are not finite"
+    if rng.random() < 0.2 and hasattr(model, "pretrained"):
+        model.set_params(pretrained=draw_start(rng, model, X, y))
+    for _ in range(rng.integers(1, 3)):
+        if rng.random() < 0.2 and hasattr(model, "partial_fit"):
+            more = {"classes": np.unique(y)} if is_classifier(model) else {}
+            model.partial_fit(X, y, weight, **more)
+        else:
+            model.fit(X, y, weight)
+    outputs = [model.predict(draw_others(rng, X))]
+    if hasattr(model, "predict_proba"):
+        outputs.append(np.asarray(model.predict_proba(X)))
+    for output in outputs:
+        if output.dtype.kind == "f" and not np.isfinite(output).all():
+            return "BAD: predictions that are not finite"
     return "fine" if diagnose(model) else "BAD: no finding"
 
 
-def with_labels(rng, X):
-    """Now and then, labels in the place of a column of X."""
-    if rng.random() < 0.7 or sparse.issparse(X):
-        return X
-    X = X.astype(object)
-    X[:, 0] = np.array(["a", "b", "c", None, np.nan, 1], object)[
-        rng.integers(6, size=len(X))
-    ]
-    return X
+def draw_start(rng, model, X, y):
+    """What `pretrained` is given: now and then a network of the same layers."""
+    others = (clone(model), LinearRegression(), make_pipeline(clone(model)), "x", model)
+    if rng.random() < 0.3:
+        return others[rng.integers(len(others))]
+    if rng.random() < 0.3:
+        kinds = [kind for kinds in CLASSES.values() for kind in kinds]
+        start = kinds[rng.integers(len(kinds))]()
+    else:
+        start = clone(model)
+    start.fit(draw_others(rng, X), y)
+    return FrozenEstimator(start) if rng.random() < 0.3 else start
 
 
-def transform(model, X, y, weight):
+def transform(rng, model, X, y, weight):
     """Fit and transform; name how it ends well."""
-    written = model.fit(X, y, weight).transform(X)
+    model.fit(X, y, weight)
+    X = draw_others(rng, X)
+    written = model.transform(X)
     if np.isinf(written).any():
         return "BAD: infinite numbers"
-    may_lack = isinstance(model, TableEncoder) and pd.isna(X).any()
-    return "BAD: missing numbers" if np.isnan(written).any() > may_lack else "fine"
+    missing = np.isnan(written).any()
+    if missing and not (isinstance(model, TableEncoder) and may_lack(X)):
+        return "BAD: missing numbers"
+    return "fine"
+
+
+def may_lack(X):
+    """Whether a table lacks some values, or has labels that its order does not list."""
+    X = pd.DataFrame(X.to_pandas() if hasattr(X, "to_pandas") else X)
+    return X.isna().to_numpy().any() or any(X.dtypes.map(str) != "float64")
 
 
 def verdict(error, name):

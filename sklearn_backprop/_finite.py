@@ -1,9 +1,24 @@
 """Targets and predictions are finite numbers, or an error."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from sklearn.utils import assert_all_finite
 
-__all__ = ["as_numbers", "finite_predictions"]
+__all__ = ["as_numbers", "finite_predictions", "within_floats"]
+
+
+@contextmanager
+def within_floats(what: str) -> Iterator[None]:
+    """Say that an integer is beyond all floats, where NumPy raises OverflowError."""
+    try:
+        yield
+    except OverflowError as error:
+        raise ValueError(
+            f"{what} holds an integer beyond the largest float, about 1.8e308. Pass it "
+            "in another unit, or its logarithm."
+        ) from error
 
 
 def as_numbers(y) -> np.ndarray:
@@ -17,7 +32,8 @@ def as_numbers(y) -> np.ndarray:
             "(y - y.min()) / numpy.timedelta64(1, 'D')."
         )
     try:
-        numbers = y.astype(np.float64)
+        with within_floats("y"):
+            numbers = y.astype(np.float64)
     except (TypeError, ValueError):
         raise ValueError(
             f"y has the dtype {y.dtype} and holds what is no number, such as "

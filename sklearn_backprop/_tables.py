@@ -7,6 +7,8 @@ import numpy as np
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import check_consistent_length, validate_data
 
+from ._finite import within_floats
+
 __all__ = ["read_examples", "read_table"]
 
 
@@ -17,7 +19,8 @@ def read_table(estimator, X, *, reset: bool, dtype, **checks):
     passing some rows through a network.
     """
     if not _is_ready_table(X, dtype, checks):
-        return validate_data(estimator, X, reset=reset, dtype=dtype, **checks)
+        with within_floats("X"):
+            return validate_data(estimator, X, reset=reset, dtype=dtype, **checks)
     _check_finite(estimator, X, "X", checks)
     _check_columns(estimator, X, reset=reset)
     return X
@@ -26,16 +29,17 @@ def read_table(estimator, X, *, reset: bool, dtype, **checks):
 def read_examples(estimator, X, y, *, reset: bool, dtype, y_numeric=False, **checks):
     """Check X (n, p) and y, (n,) or (n, k), in the same way."""
     if not (_is_ready_table(X, dtype, checks) and _is_ready_target(y)):
-        return validate_data(
-            estimator,
-            X,
-            y,
-            reset=reset,
-            dtype=dtype,
-            multi_output=True,
-            y_numeric=y_numeric,
-            **checks,
-        )
+        with within_floats("X or y"):
+            return validate_data(
+                estimator,
+                X,
+                y,
+                reset=reset,
+                dtype=dtype,
+                multi_output=True,
+                y_numeric=y_numeric,
+                **checks,
+            )
     _check_finite(estimator, X, "X", checks)
     _check_finite(estimator, y, "y", {})
     if len(X) != len(y):

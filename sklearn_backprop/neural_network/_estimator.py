@@ -244,7 +244,8 @@ class NetworkEstimator(
         )
         if not goes_on:
             n_held_out = holds_out * self._n_held_out(len(examples))
-            self._settle(len(examples) - n_held_out)
+            # One at least, for a split that leaves none says so itself.
+            self._settle(max(1, len(examples) - n_held_out))
         refuse_incompatible(
             self,
             total_weight=examples.total_weight,

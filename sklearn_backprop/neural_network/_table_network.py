@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_y, check_consistent_length
 
 from .._dask_collections import refuse_dask_collections
+from .._finite import within_floats
 from ..preprocessing import TableEncoder
 from ..preprocessing._table_columns import read_raw_table
 from ._estimator import NetworkEstimator
@@ -228,7 +229,8 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is "
                 "None."
             )
-        y = _check_y(y, multi_output=True, estimator=self, **self._target_checks)
+        with within_floats("y"):
+            y = _check_y(y, multi_output=True, estimator=self, **self._target_checks)
         check_consistent_length(X, y)
         weight = read_weights(sample_weight, X)
         if not goes_on:

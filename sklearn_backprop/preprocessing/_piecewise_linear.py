@@ -12,11 +12,11 @@ from sklearn.utils.validation import (
     check_array,
     check_consistent_length,
     check_is_fitted,
-    validate_data,
 )
 
 from .._documentation import DocumentationLinkMixin
 from .._parameters import CheckedParameters
+from .._tables import read_table
 from ._bins import BINS, edges_of_columns, passed_shares
 
 __all__ = ["PiecewiseLinearEncoder"]
@@ -121,7 +121,7 @@ class PiecewiseLinearEncoder(
             If X is no table of finite numbers, if no row has a positive weight, or if
             ``bins="tree"`` is given no `y`.
         """
-        X = validate_data(self, X, dtype=_FLOATS)
+        X = read_table(self, X, dtype=_FLOATS, reset=True)
         targets = self._targets(X, y)
         weight = None
         if sample_weight is not None:
@@ -176,7 +176,7 @@ class PiecewiseLinearEncoder(
             For each feature the shares of its bins, one bin after the other.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=_FLOATS, reset=False)
+        X = read_table(self, X, dtype=_FLOATS, reset=False)
         shares = [
             passed_shares(X[:, j], edges) for j, edges in enumerate(self.bin_edges_)
         ]

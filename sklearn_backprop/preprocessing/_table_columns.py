@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.validation import validate_data
 
+from .._finite import within_floats
+
 __all__ = ["Column", "columns_of", "read_raw_table"]
 
 _DAY = np.timedelta64(1, "D")
@@ -77,6 +79,11 @@ def _is_data_frame(X) -> bool:
 
 def _numbers_or_labels(values, name) -> np.ndarray:
     """Numbers (n,) as float64, all else (n,) as objects."""
+    if len(values.shape) > 1:  # structs and arrays of polars
+        raise TypeError(
+            f"Column {name!r} of X holds {values.shape[1]} values in each row, and a "
+            "number or a label is expected: make each of them a column."
+        )
     if values.dtype == "category":
         return _labels(np.asarray(values, dtype=object), name)
     kind = values.dtype.kind
@@ -119,7 +126,8 @@ def _from_objects(values: np.ndarray, name) -> np.ndarray:
                 "Pass its real and its imaginary part as columns."
             )
     numbers = np.full(len(values), np.nan)
-    numbers[~missing] = known.astype(np.float64)
+    with within_floats(f"Column {name!r} of X"):
+        numbers[~missing] = known.astype(np.float64)
     return numbers
 
 

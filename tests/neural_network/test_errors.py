@@ -12,9 +12,11 @@ from sklearn.metrics import mean_pinball_loss
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import scale
 
+from sklearn_backprop import GDLinearRegression
 from sklearn_backprop.exceptions import DivergenceError, VanishedTrainingWarning
 from sklearn_backprop.inspection import diagnose
 from sklearn_backprop.neural_network import BackpropMLPClassifier, BackpropMLPRegressor
+from sklearn_backprop.preprocessing import PiecewiseLinearEncoder
 
 X, Y = load_iris(return_X_y=True)
 X = scale(X)
@@ -339,6 +341,22 @@ def test_numbers_in_strings_are_targets_as_scikit_learn_has_it(of_objects):
         for fit, y in zip(fits, (strings, Y + 0.5), strict=True)
     )
     assert (given == expected).all()
+
+
+@ignoring_max_iter()
+@pytest.mark.parametrize(
+    "model",
+    [BackpropMLPRegressor(max_iter=1), GDLinearRegression(), PiecewiseLinearEncoder()],
+)
+def test_integers_beyond_all_floats_are_named(model):
+    with pytest.raises(ValueError, match="holds an integer beyond the largest"):
+        model.fit([[10**400], [1]], [1.0, 2.0])
+    if hasattr(model, "predict"):
+        with pytest.raises(ValueError, match="y holds an integer beyond the largest"):
+            model.fit([[0.0], [1.0]], [10**400, 1])
+        model.fit(X, Y)
+        with pytest.raises(ValueError, match="X holds an integer beyond the largest"):
+            model.predict([[10**400] * 4])
 
 
 def test_targets_that_are_no_numbers():

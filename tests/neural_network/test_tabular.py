@@ -227,6 +227,13 @@ def test_infinite_numbers_are_an_error():
         ),
         (
             TabularMLPRegressor,
+            pl.DataFrame({"size": [{"a": 1.0, "b": i} for i in range(len(X))]}),
+            Y,
+            TypeError,
+            "Column 'size' of X holds 2 values in each row",
+        ),
+        (
+            TabularMLPRegressor,
             pd.concat([X["size"], X["size"]], axis=1),
             Y,
             ValueError,
@@ -254,6 +261,20 @@ def test_infinite_numbers_are_an_error():
             f"None in {len(X) // 2} .* the first is row 1",
         ),
         (TabularMLPClassifier, X, Y, ValueError, "Unknown label type: continuous"),
+        (
+            TabularMLPRegressor,
+            np.full((len(X), 1), 10**400, dtype=object),
+            Y,
+            ValueError,
+            "Column 0 of X holds an integer beyond the largest float",
+        ),
+        (
+            TabularMLPRegressor,
+            X,
+            [10**400] * len(X),
+            ValueError,
+            "y holds an integer beyond the largest float",
+        ),
     ],
 )
 def test_what_came_in_is_named_where_it_cannot_work(
@@ -273,6 +294,14 @@ def test_one_row_one_class_and_nothing_that_varies():
     same.set_params(early_stopping=False, learning_rate_init=0.02)
     same.fit(np.ones((100, 2)), y)  # without a warning of dead units
     assert_allclose(same.predict_proba(np.ones((1, 2))), [[0.75, 0.25]], atol=0.02)
+
+
+@pytest.mark.parametrize("weight", [None, [0.0] * 9 + [1.0]])
+def test_one_row_leaves_none_to_train_on(weight):
+    n_rows = 1 if weight is None else len(weight)
+    model = TabularMLPRegressor(**{**QUICK, "early_stopping": True})
+    with pytest.raises(ValueError, match="The validation set is too small"):
+        model.fit(X[:n_rows], Y[:n_rows], weight)
 
 
 def test_a_class_of_one_row_is_no_hindrance():
