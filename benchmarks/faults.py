@@ -54,7 +54,14 @@ from sklearn_backprop.neural_network import (
 from sklearn_backprop.preprocessing import PiecewiseLinearEncoder, TableEncoder
 
 # What no message of ours says.
-FOREIGN = ("incompatible function arguments", "ufunc", "UFunc", "nanobind", "object is")
+FOREIGN = (
+    "incompatible function arguments",
+    "ufunc",
+    "UFunc",
+    "nanobind",
+    "object is",
+    "DType",
+)
 NUMBERS = (0, 1, -1, 2**63, 10**400, 1e-320, 1e300, np.inf, np.nan, 0.5, "x", None)
 TRAINING = {
     "solver": ("adam", "sgd", "adamw", "muon", "adagrad", "rmsprop", "lbfgs"),
@@ -486,6 +493,9 @@ def draw_work(rng):
     X = rng.normal(size=(int(rng.integers(10_000, 100_000)), 20))
     if rng.random() < 0.3:
         return GDLinearRegression(solver=("gd", "normal")[rng.integers(2)]), X
+    if rng.random() < 0.2:
+        few = {"n_members": 2, "max_iter": 1, "batch_size": 2_000}
+        return TabularMLPRegressor((32,), early_stopping=False, **few), X
     settings = draw_settings(rng, "network", BackpropMLPRegressor) | {
         "hidden_layer_sizes": (128, 128),
         "batch_size": int(rng.integers(500, 2_000)),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.exceptions import DTypePromotionError
 from sklearn.utils import assert_all_finite
 
 __all__ = ["as_numbers", "finite_predictions", "within_floats"]
@@ -11,13 +12,18 @@ __all__ = ["as_numbers", "finite_predictions", "within_floats"]
 
 @contextmanager
 def within_floats(what: str) -> Iterator[None]:
-    """Say that an integer is beyond all floats, where NumPy raises OverflowError."""
+    """Say what cannot become floats, where NumPy speaks of its types."""
     try:
         yield
     except OverflowError as error:
         raise ValueError(
             f"{what} holds an integer beyond the largest float, about 1.8e308. Pass it "
             "in another unit, or its logarithm."
+        ) from error
+    except DTypePromotionError as error:
+        raise TypeError(
+            f"{what} holds dates or spans of time beside numbers. Turn them into "
+            "numbers, for instance days, by (x - x.min()) / numpy.timedelta64(1, 'D')."
         ) from error
 
 

@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.datasets import load_diabetes, load_digits, load_iris
@@ -357,6 +358,13 @@ def test_integers_beyond_all_floats_are_named(model):
         model.fit(X, Y)
         with pytest.raises(ValueError, match="X holds an integer beyond the largest"):
             model.predict([[10**400] * 4])
+
+
+@pytest.mark.parametrize("model", [BackpropMLPRegressor(), GDLinearRegression()])
+def test_dates_beside_numbers_are_named(model):
+    table = pd.DataFrame({"x": [1.0, 2.0], "span": pd.to_timedelta(["1 D", "2 D"])})
+    with pytest.raises(TypeError, match="X or y holds dates or spans of time beside"):
+        model.fit(table, [1.0, 2.0])
 
 
 def test_targets_that_are_no_numbers():
