@@ -68,7 +68,8 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         Strength of the L2 penalty on the weight matrices.
     weight_decay : float or "auto", default="auto"
         Decoupled decay of the weight matrices for solver="adamw" and "muon"; "auto":
-        0.5, or 0.25 at twice the rate: weights are forgotten in 2 000 steps.
+        0.25, 0.5 for one member, by which weights are forgotten in 2 000 steps at
+        either one's rate.
         It holds networks back that would learn small tables by heart, and large ones
         hardly: see Notes.
     clip : float or None, default=1.0
@@ -80,8 +81,7 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         ("constant", "invscaling", "adaptive", "exponential", "cosine"), or "auto":
         "constant", but "cosine" where the number of rows leaves fewer than 100 epochs.
     learning_rate_init : float or "auto", default="auto"
-        The rate that the schedule starts from; "auto": 0.001, 0.002
-        where the number of rows leaves fewer than 100 epochs.
+        The rate that the schedule starts from; "auto": 0.002, 0.001 for one member.
     max_iter : int or "auto", default="auto"
         Largest number of epochs; "auto" goes by the number of rows (see Notes), and
         does not warn where they do not suffice.

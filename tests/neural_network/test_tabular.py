@@ -417,7 +417,7 @@ def test_training_goes_on():
 def test_what_is_set_between_two_fits_counts():
     model = TabularMLPRegressor(**QUICK, warm_start=True, early_stopping=False)
     first = model.fit(X, Y)._forward(X, raw=True)
-    assert model.choices_["learning_rate_init"] == 0.001
+    assert model.choices_["learning_rate_init"] == 0.002
     model.set_params(learning_rate_init=1e-30).fit(X, Y)
     assert_allclose(model._forward(X, raw=True), first, rtol=1e-5)
     assert model.learning_rate_curve_[-1] == 1e-30
@@ -452,10 +452,12 @@ def test_what_auto_stands_for():
     model = TabularMLPRegressor((4,), random_state=0, max_iter=1).fit(X, Y)
     assert model.choices_ == {
         "batch_size": 32, "dropout": 0.1, "n_members": 16, "learning_rate": "constant",
-        "learning_rate_init": 0.001, "weight_decay": 0.5,
+        "learning_rate_init": 0.002, "weight_decay": 0.25,
     }  # fmt: skip
     assert model._training.network.n_members == 16
     assert model.validation_scores_ is not None
+    one = settings_of_size(1000, 1)
+    assert (one["learning_rate_init"], one["weight_decay"]) == (0.001, 0.5)
     few = TabularMLPRegressor((4,)).fit(X[:40], Y[:40])
     assert few.choices_["batch_size"] == 40
     assert few.choices_["dropout"] == 0
@@ -464,9 +466,7 @@ def test_what_auto_stands_for():
     assert [size["batch_size"] for size in sizes.values()] == [10, 32, 64, 512, 1024]
     assert [size["n_members"] for size in sizes.values()] == [16, 16, 16, 16, 4]
     assert [size["max_iter"] for size in sizes.values()] == [400, 400, 400, 80, 20]
-    large = sizes[50_000]
-    assert large["learning_rate"] == "cosine"
-    assert (large["learning_rate_init"], large["weight_decay"]) == (0.002, 0.25)
+    assert sizes[50_000]["learning_rate"] == "cosine"
     assert settings_of_size(50_000, 2)["max_iter"] == 400
 
 
