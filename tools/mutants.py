@@ -130,6 +130,7 @@ def build(folder: Path, mutant: Mutant) -> bool:
     release = ROOT / "build" / "release" / "cmake"
     unchanged = [
         *release.rglob("module.cpp.o"),
+        *release.rglob("names.cpp.o"),
         *release.rglob("linear_model.cpp.o"),
         *release.rglob("libnanobind*.a"),
     ]
@@ -139,7 +140,7 @@ def build(folder: Path, mutant: Mutant) -> bool:
         "-pthread", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
         "-fvisibility=hidden",
         f"-I{include}", f"-I{include.parent / 'ext' / 'robin_map' / 'include'}",
-        f"-I{sysconfig.get_path('include')}", folder / ENGINE / "network.cpp",
+        f"-I{sysconfig.get_path('include')}", *(folder / ENGINE).glob("network_*.cpp"),
         *unchanged, "-o", folder / ENGINE / f"_engine{SUFFIX}",
     ]  # fmt: skip
     return subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 0

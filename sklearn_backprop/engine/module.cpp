@@ -8,7 +8,9 @@ namespace nb = nanobind;
 
 namespace sklearn_backprop {
 void bind_linear_model(nb::module_& m);
-void bind_network(nb::module_& m);
+void bind_names(nb::module_& m);
+void bind_network_float32(nb::module_& m);
+void bind_network_float64(nb::module_& m);
 }  // namespace sklearn_backprop
 
 NB_MODULE(_engine, m) {
@@ -19,5 +21,7 @@ NB_MODULE(_engine, m) {
   m.def("load_blas", &sklearn_backprop::blas::load, nb::arg("capsules"),
         "Take the addresses of the BLAS routines out of SciPy's capsules.");
   sklearn_backprop::bind_linear_model(m);
-  sklearn_backprop::bind_network(m);
+  sklearn_backprop::bind_names(m);
+  sklearn_backprop::bind_network_float32(m);
+  sklearn_backprop::bind_network_float64(m);
 }

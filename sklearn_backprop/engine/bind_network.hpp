@@ -1,5 +1,6 @@
-// Bindings of the networks and their trainers; _engine.pyi says what Python sees.
-#include "network.hpp"
+// Bindings of the networks and their trainers; _engine.pyi says what Python sees. Each
+// floating-point type is a source of its own, so that they compile side by side.
+#pragma once
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -21,6 +22,7 @@
 #include <variant>
 #include <vector>
 
+#include "network.hpp"
 #include "prediction.hpp"
 #include "signals.hpp"
 #include "trainer.hpp"
@@ -50,11 +52,6 @@ nb::ndarray<nb::numpy, T> to_array(std::vector<T> values,
 std::vector<std::size_t> shape_of(Index n) { return {static_cast<std::size_t>(n)}; }
 std::vector<std::size_t> shape_of(Index n, Index k) {
   return {static_cast<std::size_t>(n), static_cast<std::size_t>(k)};
-}
-
-template <std::size_t N>
-std::vector<std::string> to_strings(const std::array<const char*, N>& names) {
-  return {names.begin(), names.end()};
 }
 
 void require(bool is_true, const std::string& message) {
@@ -793,20 +790,12 @@ void bind_network_of(nb::module_& m, const std::string& dtype) {
            "weight_decay"_a = usual.weight_decay);
 }
 
-}  // namespace
-
-void bind_network(nb::module_& m) {
-  m.def("activation_names", &activations::names);
-  m.def("cell_names", &cells::names);
-  m.def("layer_kinds", [] { return layer_kinds(Layers<double>{}); });
-  m.def("loss_links", &losses::loss_links);
-  m.def("optimizer_names", &optimizers::names);
-  m.def("array_measures", [] { return to_strings(array_measures); });
-  m.def("step_measures", [] { return to_strings(step_measures); });
-  bind_trainer<float>(m, "Float32");
-  bind_trainer<double>(m, "Float64");
-  bind_network_of<float>(m, "Float32");
-  bind_network_of<double>(m, "Float64");
+// Networks and trainers of one floating-point type, in classes that end with its name.
+template <typename T>
+void bind_network(nb::module_& m, const std::string& dtype) {
+  bind_trainer<T>(m, dtype);
+  bind_network_of<T>(m, dtype);
 }
 
+}  // namespace
 }  // namespace sklearn_backprop
