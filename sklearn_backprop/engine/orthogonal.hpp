@@ -14,7 +14,7 @@
 namespace sklearn_backprop {
 
 template <typename T>
-class Orthogonalizer {
+class Orthogonalizer final {
  public:
   // In place of G (rows x cols, row by row) leaves `length` times the factor; zeros
   // stay zeros.
