@@ -262,7 +262,7 @@ AILING = [
     Case("small start in time", "first of sixty", recurrent(init_scale=0.5),
          "vanishing_gradients", remedy={"init_scale": 1.0}, bar=0.4),
     Case("large start in time", "first of sixty",
-         recurrent(cell="tanh", init_scale=2.0),
+         recurrent(cell="tanh", init_scale=2.5),
          "exploding_gradients", remedy={"cell": "lstm", "init_scale": 1.0}, bar=0.4),
     Case("descent, long step", "diabetes", linear(learning_rate_init=1.0),
          "large_step", remedy={"learning_rate_init": "auto"}, bar=0.38),
