@@ -52,6 +52,9 @@ SMALLER = {
 }
 
 
+QUOTED = re.compile(r"^\.\. literalinclude:: (\S+)\n((?:   +:.*\n)*)", flags=re.M)
+
+
 def run_python(arguments: list[str], folder: Path) -> str:
     """Run Python in ``folder`` on the installed package; warnings are errors."""
     environment = os.environ | {"MPLBACKEND": "Agg", "PYTHONSAFEPATH": "1"}
@@ -196,3 +199,12 @@ def test_readme_states_the_oldest_releases_that_are_declared():
     for requirement in project["project"]["dependencies"]:
         name, oldest = requirement.split(">=")
         assert f"{name} {oldest}" in readme.lower()
+
+
+@pytest.mark.parametrize("page", SITE_PAGES)
+def test_code_that_a_page_quotes_begins_and_ends_where_it_says(page):
+    for source, options in QUOTED.findall((ROOT / page).read_text()):
+        text = ((ROOT / page).parent / source).read_text()
+        for place in re.findall(r":(?:start-at|end-before): (.+)", options):
+            assert place in text, source
+            text = text[text.index(place) :]
