@@ -33,8 +33,9 @@ SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
 
 HEADERS = [
     "layers/*.hpp", "activations.hpp", "cells.hpp", "clipping.hpp", "gradient.hpp",
-    "head.hpp", "losses.hpp", "norms.hpp", "optimizers.hpp", "probes.hpp",
-    "recorder.hpp", "trainer.hpp", "parameters.hpp",
+    "head.hpp", "losses.hpp", "norms.hpp", "optimizers.hpp", "orthogonal.hpp",
+    "probes.hpp", "recorder.hpp", "trainer.hpp", "parameters.hpp",
+    "small_products.hpp",
 ]  # fmt: skip
 TESTS = [
     "tests/engine/test_gradients_differences.py", "tests/engine/test_products.py",

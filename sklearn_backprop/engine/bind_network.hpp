@@ -299,12 +299,12 @@ Pass<T> prediction_pass(const T* theta, const T* running, const T* constants) {
   return pass;
 }
 
-template <typename T>
+template <typename T, bool is_raw>
 nb::ndarray<nb::numpy, T> outputs(const Network<T>& network,
                                   const Array<const T, 1>& theta,
                                   const Array<const T, 1>& running, nb::handle X,
                                   const Order& order, const Constants<T>& constants,
-                                  bool is_raw, int n_threads) {
+                                  int n_threads) {
   check_parameters(network, theta.size(), running.size());
   const T* fixed = constants_of(network, constants);
   const InputMatrix<T> input(X, network.n_inputs());
@@ -322,7 +322,7 @@ nb::ndarray<nb::numpy, T> outputs(const Network<T>& network,
         [&](Pass<T>& pass, Index, Selection rows) {
           const Matrix<T> raw = network.forward(pass, data, rows);
           T* out = result.data() + rows.first * k;
-          if (is_raw) {
+          if constexpr (is_raw) {
             std::copy_n(raw.data, raw.rows * k, out);
           } else {
             head.predict(raw, out);
@@ -729,7 +729,6 @@ std::shared_ptr<Trainer<T>> make_trainer(std::shared_ptr<Network<T>> network,
 
 template <typename T>
 void bind_network_of(nb::module_& m, const std::string& dtype) {
-  using Vector = Array<const T, 1>;
   const optimizers::Settings usual;
   nb::class_<Network<T>>(m, ("Network" + dtype).c_str())
       .def(nb::new_(&make_network<T>), "parameters"_a, "layers"_a, nb::kw_only(),
@@ -742,28 +741,12 @@ void bind_network_of(nb::module_& m, const std::string& dtype) {
       .def_prop_ro("n_running", &Network<T>::n_running)
       .def_prop_ro("n_constants", &Network<T>::n_constants)
       .def_prop_ro("n_recorded", &Network<T>::n_columns)
-      .def(
-          "predict",
-          [](const Network<T>& network, const Vector& theta, const Vector& running,
-             nb::handle X, const Order& order, const Constants<T>& constants,
-             int n_threads) {
-            return outputs<T>(network, theta, running, X, order, constants, false,
-                              n_threads);
-          },
-          "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a,
-          "order"_a.noconvert() = nb::none(), nb::kw_only(),
-          "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
-      .def(
-          "raw_outputs",
-          [](const Network<T>& network, const Vector& theta, const Vector& running,
-             nb::handle X, const Order& order, const Constants<T>& constants,
-             int n_threads) {
-            return outputs<T>(network, theta, running, X, order, constants, true,
-                              n_threads);
-          },
-          "theta"_a.noconvert(), "running"_a.noconvert(), "X"_a,
-          "order"_a.noconvert() = nb::none(), nb::kw_only(),
-          "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
+      .def("predict", &outputs<T, false>, "theta"_a.noconvert(),
+           "running"_a.noconvert(), "X"_a, "order"_a.noconvert() = nb::none(),
+           nb::kw_only(), "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
+      .def("raw_outputs", &outputs<T, true>, "theta"_a.noconvert(),
+           "running"_a.noconvert(), "X"_a, "order"_a.noconvert() = nb::none(),
+           nb::kw_only(), "constants"_a.noconvert() = nb::none(), "n_threads"_a = 1)
       .def("prediction_gradients", &prediction_gradients<T>, "theta"_a.noconvert(),
            "running"_a.noconvert(), "X"_a, nb::kw_only(),
            "constants"_a.noconvert() = nb::none())

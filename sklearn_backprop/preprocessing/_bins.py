@@ -39,8 +39,12 @@ def _split_by_tree(x, n_bins, weight, y, is_classification, min_samples_leaf):
     """Place edges where a tree that sees this column alone splits it for y."""
     # Late, for trees take as long to import as half of this package.
     trees = import_late("sklearn.tree")
-    task = "Classifier" if is_classification else "Regressor"
-    tree = getattr(trees, f"DecisionTree{task}")(
+    kind = (
+        trees.DecisionTreeClassifier
+        if is_classification
+        else trees.DecisionTreeRegressor
+    )
+    tree = kind(
         max_leaf_nodes=n_bins, min_samples_leaf=min_samples_leaf, random_state=0
     )
     column = x.astype(np.float32)  # what trees compute in
