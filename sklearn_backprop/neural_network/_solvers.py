@@ -30,5 +30,5 @@ def engine_settings(params) -> dict[str, float | bool]:
         _ENGINE_NAMES.get(name, name): (bool if name in _SWITCHES else float)(
             params._setting(name)
         )
-        for name in STOCHASTIC_SOLVERS[params.solver]
+        for name in STOCHASTIC_SOLVERS[params._setting("solver")]
     }

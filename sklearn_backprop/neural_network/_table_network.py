@@ -20,6 +20,7 @@ from ._hidden_layers import HiddenLayers
 from ._inputs import Inputs, columns_of
 from ._numerical_embeddings import embedding_of
 from ._schedules import SCHEDULES
+from ._solvers import SOLVERS
 from ._table_sizes import FEWEST_ROWS, precision_of_size, settings_of_size
 from ._training_parameters import TrainingParameters
 
@@ -62,8 +63,11 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         features, perhaps for other targets: its encoder is taken over, and every array
         but the output layer's is copied. In a FrozenEstimator it survives `clone`, as
         grid searches need.
-    solver : {"adam", "adamw", "sgd", "adagrad", "rmsprop", "lbfgs"}, default="adamw"
-        All but "lbfgs" step once per mini-batch.
+    solver : {"auto", "adam", "adamw", "muon", "sgd", "adagrad", "rmsprop", "lbfgs"}, \
+            default="auto"
+        All but "lbfgs" step once per mini-batch. "auto": "adamw", but "muon" for one
+        member from 6 400 rows on, whose steps of whole matrices (Jordan et al., 2024)
+        mostly take three to four times the time (see Notes).
     alpha : float, default=0.0
         Strength of the L2 penalty on the weight matrices.
     weight_decay : float or "auto", default="auto"
@@ -151,6 +155,10 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
     The decay of weights is some hundred times the published one: on rows held out of
     the training rows of 15 tables, none of them large, it makes errors of one network
     smaller by 0 to 17 %, least where rows are many and noise is strong.
+    One member takes steps of whole matrices where mini-batches have 256 rows or more.
+    On held-out rows of five real tables its errors are smaller by 0.4 to 2.1 % for it;
+    on two of four that are made up they are larger, most where few rows hold a large
+    part of the squares of y. There, or where time is short, take solver="adamw".
     With fewer than 64 rows all are trained on, in one step an epoch and without
     dropout.
 
@@ -161,6 +169,9 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
 
     Izmailov, P., Podoprikhin, D., Garipov, T., Vetrov, D., & Wilson, A. G. (2018).
     Averaging weights leads to wider optima and better generalization. UAI.
+
+    Jordan, K., Jin, Y., Boza, V., You, J., Cesista, F., Newhouse, L., & Bernstein, J.
+    (2024). Muon: an optimizer for hidden layers in neural networks.
     """
 
     _parameter_constraints: dict = {
@@ -173,6 +184,7 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
         "n_members": [_AUTO, Interval(Integral, 1, None, closed="left")],
         "max_iter": [_AUTO, Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean", _AUTO],
+        "solver": [StrOptions({"auto", *SOLVERS})],
         "learning_rate": [StrOptions({"auto", *SCHEDULES})],
         "learning_rate_init": [_AUTO, Interval(Real, 0, None, closed="neither")],
         "weight_decay": [_AUTO, Interval(Real, 0, None, closed="left")],

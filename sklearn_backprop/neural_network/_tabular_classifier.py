@@ -71,7 +71,7 @@ class TabularMLPClassifier(TableNetwork, NetworkClassifier):
         loss="log_loss",
         class_weight=None,
         label_smoothing=0.0,
-        solver="adamw",
+        solver="auto",
         alpha=0.0,
         weight_decay="auto",
         clip=1.0,

@@ -80,7 +80,7 @@ class TabularMLPRegressor(TableNetwork, NetworkRegressor):
         loss="squared_error",
         quantile=0.5,
         huber_delta=1.35,
-        solver="adamw",
+        solver="auto",
         alpha=0.0,
         weight_decay="auto",
         clip=1.0,

@@ -10,7 +10,7 @@ from .._parameters import CheckedParameters
 from .._warning import warn
 from ._epochs import Settings
 from ._schedules import SCHEDULES, Schedule
-from ._solvers import SOLVERS, STOCHASTIC_SOLVERS, engine_settings
+from ._solvers import SOLVERS, engine_settings
 
 __all__ = ["TrainingParameters"]
 
@@ -148,7 +148,7 @@ class TrainingParameters(CheckedParameters):
     def _settings(self, batch_size: int, dropout_seed: int) -> Settings:
         """What the loop over epochs reads."""
         return Settings(
-            solver=self.solver,
+            solver=self._setting("solver"),
             optimizer=engine_settings(self),
             schedule=self._schedule(),
             alpha=float(self.alpha),
@@ -197,7 +197,7 @@ class TrainingParameters(CheckedParameters):
 
     def _takes_batches(self) -> bool:
         """Whether `partial_fit` is there; `available_if` shows the reason if not."""
-        if self.solver not in STOCHASTIC_SOLVERS:
+        if self.solver == "lbfgs":
             raise AttributeError(
                 "partial_fit is only available for stochastic optimizers. "
                 f"{self.solver} is not stochastic."

@@ -414,6 +414,19 @@ def test_training_goes_on():
         blocks.set_params(early_stopping=True).partial_fit(X, Y)
 
 
+def test_one_network_steps_by_whole_matrices_of_many_rows():
+    """From where mini-batches have 256 rows, and otherwise as "adamw" does."""
+    many, y = table(6_400)
+    settings = {"n_members": 1, "max_iter": 1, "early_stopping": False}
+
+    def predictions(n_rows, **solver):
+        model = TabularMLPRegressor((4, 4), random_state=0, **settings, **solver)
+        return model.fit(many[:n_rows], y[:n_rows]).predict(many[:100])
+
+    for n_rows, solver in ((6_399, "adamw"), (6_400, "muon")):
+        assert_array_equal(predictions(n_rows), predictions(n_rows, solver=solver))
+
+
 def test_what_is_set_between_two_fits_counts():
     model = TabularMLPRegressor(**QUICK, warm_start=True, early_stopping=False)
     first = model.fit(X, Y)._forward(X, raw=True)
@@ -452,12 +465,14 @@ def test_what_auto_stands_for():
     model = TabularMLPRegressor((4,), random_state=0, max_iter=1).fit(X, Y)
     assert model.choices_ == {
         "batch_size": 32, "dropout": 0.1, "n_members": 16, "learning_rate": "constant",
-        "learning_rate_init": 0.002, "weight_decay": 0.25,
+        "learning_rate_init": 0.002, "weight_decay": 0.25, "solver": "adamw",
     }  # fmt: skip
     assert model._training.network.n_members == 16
     assert model.validation_scores_ is not None
     one = settings_of_size(1000, 1)
     assert (one["learning_rate_init"], one["weight_decay"]) == (0.001, 0.5)
+    solvers = [settings_of_size(n, m)["solver"] for n in (6_399, 6_400) for m in (1, 2)]
+    assert solvers == ["adamw", "adamw", "muon", "adamw"]
     few = TabularMLPRegressor((4,)).fit(X[:40], Y[:40])
     assert few.choices_["batch_size"] == 40
     assert few.choices_["dropout"] == 0
