@@ -1,7 +1,7 @@
 """Rounds of local descent: shards train apart, and their networks are averaged."""
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -268,6 +268,8 @@ class RoundEpochs(NetworkEpochs):
         for summary in self.rounds.finished:
             whole = whole.merge(summary, one_record=mean.one_record)
         self.rounds.finished = []
+        if not np.isfinite(self.state.network.theta).all():  # the step beyond the mean
+            whole = replace(whole, status="weights")
         return whole.epoch()
 
     def _train_shards(self) -> Local:

@@ -230,12 +230,13 @@ class Epoch(TypedDict):
     layer whose output was the first, ``parameter`` the row of the array whose gradient
     was (the last one, where backpropagation begins), both -1 otherwise. The offending
     step is not made: theta is what the last good step left; running may hold the
-    batch's.
+    batch's. "weights" says that all steps were made, and theta or running is not
+    finite now.
     """
 
     loss: float  # sum over batches of objective * share of the rows
     n_steps: int  # mini-batches of zero weight make none
-    status: Literal["ok", "activation", "loss", "gradient"]
+    status: Literal["ok", "activation", "loss", "gradient", "weights"]
     layer: int
     parameter: int
     # One row with record="epoch", one per step with record="batch": see

@@ -1,6 +1,7 @@
 // Sums of squares, and norms from them.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -73,6 +74,13 @@ SKB_CLONES double sum_of_squares(const T* x, Index n) {
     total += checked(sum.total(x, i, count), x, count);
   }
   return total;
+}
+
+// Whether all numbers are finite: one by one only where their squares do not say so.
+template <typename T>
+bool are_finite(const T* x, Index n) {
+  return std::isfinite(sum_of_squares(x, n)) ||
+         std::all_of(x, x + n, [](T value) { return std::isfinite(value); });
 }
 
 // Sums of squares of a and b (n), both at once so that neither waits for itself.

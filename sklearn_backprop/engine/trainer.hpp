@@ -34,12 +34,14 @@ struct EpochSettings {
   int n_threads = 1;
 };
 
-// Where finite numbers ended: in the output of a layer, by its number, or in the
-// gradient of an array, by its row of the table.
+// Where finite numbers ended: in the output of a layer, by its number, in the gradient
+// of an array, by its row of the table, or in the weights that an epoch leaves.
 struct Divergence {
   std::string status = "ok";
   Index layer = -1;
   Index parameter = -1;
+
+  bool is_none() const { return status == "ok"; }
 };
 
 struct EpochResult {
@@ -141,6 +143,10 @@ class Trainer {
       if (recorder.is_on()) record(measures, recorder);
       result.loss += measures.objective * double(batch.count) / double(rows.count);
       ++result.n_steps;
+    }
+    if (result.divergence.is_none() && !(are_finite(theta, network_->n_parameters()) &&
+                                         are_finite(running, network_->n_running()))) {
+      result.divergence.status = "weights";
     }
     result.records = recorder.finish();
     result.record_width = recorder.width();

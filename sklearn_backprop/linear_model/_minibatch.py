@@ -177,7 +177,7 @@ class _Descent(EpochLoop):
         epoch = self.pass_batches(
             self.trainer, flat, np.zeros(0), **self._step(rate, n_targets)
         )
-        if not _is_finite(epoch, flat):
+        if epoch["status"] != "ok":
             return None
         return np.ascontiguousarray(flat.reshape(-1, n_targets).T)
 
@@ -299,7 +299,7 @@ class _Descent(EpochLoop):
                 total_weight=self.total_weight,
                 **self._step(self.rate, 1),
             )
-            is_finite = _is_finite(epoch, error)
+            is_finite = epoch["status"] == "ok"
             yield self._largest_prediction(error) if is_finite else np.inf
 
     def _largest_prediction(self, theta) -> float:
@@ -315,11 +315,6 @@ class _Descent(EpochLoop):
         features = theta[:, : len(l2)]
         gradient[:, : len(l2)] += l2 * features
         return loss + 0.5 * float(np.sum(l2 * features**2)), gradient
-
-
-def _is_finite(epoch, theta) -> bool:
-    """Whether the engine met finite numbers only, and left such."""
-    return epoch["status"] == "ok" and bool(np.isfinite(theta).all())
 
 
 def _linear_network(l2, n_targets, has_intercept):

@@ -1,14 +1,9 @@
 """When training diverged: how one sees it, and what to say."""
 
-from math import isfinite
-
-import numpy as np
-
 from .._rows import TrainingRows
 
 __all__ = [
     "SCALE_ANYTHING",
-    "are_finite",
     "data_to_scale",
     "divergence_message",
     "non_finite",
@@ -18,12 +13,6 @@ __all__ = [
 # Values beyond this are named among the causes.
 _LARGE = 100.0
 SCALE_ANYTHING = "scale X and y, for instance with StandardScaler"
-
-
-def are_finite(*arrays: np.ndarray) -> bool:
-    """Tell it by sums of squares, element by element only where those overflow."""
-    with np.errstate(all="ignore"):
-        return all(isfinite(a @ a) or bool(np.isfinite(a).all()) for a in arrays)
 
 
 NON_FINITE = {

@@ -1,6 +1,7 @@
 """Training by mini-batches: what happens between two epochs is decided here."""
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from .._rows import Rows, TrainingRows
 from .._threads import allowed_threads
 from .._warning import warn
 from ..exceptions import DivergenceError
-from ._divergence import are_finite, divergence_message, non_finite, remedies
+from ._divergence import divergence_message, non_finite, remedies
 from ._examples import Validation
 from ._records import cut_by_name
 from ._schedules import Progress, Schedule
@@ -91,6 +92,7 @@ class NetworkEpochs(EpochLoop):
         self.settings = settings
         self.validation = validation
         self.trainer = self._make_trainer()
+        self.n_threads = allowed_threads()
         self.n_before = len(state.loss_curve)
         self.max_epochs = 1
         self.mean: tuple[np.ndarray, np.ndarray] | None = None  # of theta and running
@@ -170,13 +172,11 @@ class NetworkEpochs(EpochLoop):
 
     def _judge(self, epoch) -> str:
         """Name where finite numbers ended; "runaway" if they soon will; or "ok"."""
-        network = self.state.network
-        if epoch["status"] == "ok" and not are_finite(network.theta, network.running):
-            return "weights"
-        if epoch["status"] == "ok" and np.isfinite(epoch["loss"]):
-            bound = _RUNAWAY * max(1.0, abs(self.first_loss or epoch["loss"]))
-            return "runaway" if epoch["loss"] > bound else "ok"
-        return "loss" if epoch["status"] == "ok" else epoch["status"]
+        loss = epoch["loss"]
+        if epoch["status"] != "ok" or not isfinite(loss):
+            return "loss" if epoch["status"] == "ok" else epoch["status"]
+        bound = _RUNAWAY * max(1.0, abs(self.first_loss or loss))
+        return "runaway" if loss > bound else "ok"
 
     @property
     def first_loss(self) -> float | None:
@@ -195,7 +195,7 @@ class NetworkEpochs(EpochLoop):
             constants=network.constants,
             **settings.of_pass(rates, self.rows.weight_unit),
             seed=settings.dropout_seed,
-            n_threads=allowed_threads(),
+            n_threads=self.n_threads,
         )
 
     def draw_order(self) -> np.ndarray | None:
@@ -278,7 +278,7 @@ class NetworkEpochs(EpochLoop):
     def _validate_mean(self, validation: Validation) -> bool:
         state, network = self.state, self.state.network
         loss, score = validation.measure(network)
-        if not np.isfinite(loss):
+        if not isfinite(loss):
             raise self._divergence("validation")
         state.validation_losses.append(loss)
         state.validation_scores.append(score)
