@@ -6,11 +6,9 @@
 #include <algorithm>
 
 #include "matrix.hpp"
+#include "transpose.hpp"
 
 namespace sklearn_backprop {
-
-template <typename T, int n_bytes = 32>
-constexpr Index kPackWidth = n_bytes / sizeof(T);
 
 // Rows of B and packs of its columns that are summed at once fill the registers: an
 // element of A, a row of packs of B, and 24 sums of AVX-512's 32, 12 of AVX2's 16.
@@ -144,46 +142,11 @@ SKB_INLINE void product_panel(Index n, Strided<const T> a, Panel<T> b, T beta,
   }
 }
 
-// Transposes a square as wide as a short pack: target[l, j] = source[j, l].
-template <typename T>
-SKB_INLINE void transpose_square(const T* source, Index source_stride, T* target,
-                                 Index target_stride) {
-  constexpr int width = kPackWidth<T>;
-  Pack<T> rows[width];
-  for (int j = 0; j < width; ++j) {
-    rows[j] = *reinterpret_cast<const Pack<T>*>(source + j * source_stride);
-  }
-  transpose_packs(rows);
-  for (int l = 0; l < width; ++l) {
-    *reinterpret_cast<Pack<T>*>(target + l * target_stride) = rows[l];
-  }
-}
-
-// Copies columns that are contiguous into rows of `width`: squares as far as they go.
-template <typename T>
-SKB_INLINE void copy_contiguous_columns(Strided<const T> b, Index width, T* packs) {
-  constexpr Index square = kPackWidth<T>;
-  const Index whole_columns = b.cols / square * square;
-  const Index whole_rows = b.rows / square * square;
-  for (Index j = 0; j < whole_columns; j += square) {
-    for (Index l = 0; l < whole_rows; l += square) {
-      transpose_square(b.data + j * b.col_stride + l, b.col_stride,
-                       packs + l * width + j, width);
-    }
-  }
-  for (Index j = 0; j < b.cols; ++j) {
-    const T* column = b.data + j * b.col_stride;
-    for (Index l = j < whole_columns ? whole_rows : 0; l < b.rows; ++l) {
-      packs[l * width + j] = column[l];
-    }
-  }
-}
-
 // Copies the columns of B, and zeros behind them, into rows of `width`.
 template <typename T>
 SKB_INLINE void copy_panel(Strided<const T> b, Index width, T* packs) {
   if (b.row_stride == 1) {
-    copy_contiguous_columns(b, width, packs);
+    copy_transposed(b, width, packs);
   } else {
     for (Index l = 0; l < b.rows; ++l) {
       const T* row = b.data + l * b.row_stride;
@@ -217,10 +180,22 @@ SKB_INLINE bool fills_few_sets(Strided<const T> b) {
   return b.rows * std::min(step, period) > ways * period;
 }
 
+// Whether the rows of B, which lie apart and take parts of lines, leave the first cache
+// too little room for anything else.
+template <typename T>
+SKB_INLINE bool fills_cache(Strided<const T> b) {
+  constexpr Index line = 64, most = 24576;
+  return b.rows * (b.cols * Index(sizeof(T)) + line) > most;
+}
+
+// Rows of A from which on it pays to copy what would fill the cache: each block of them
+// reads all of it.
+constexpr Index kFewestReaders = 16;
+
 // C = A B + beta C for a stretch B, panel by panel. Where columns are left over, the
 // last pack overlaps the one before and writes the same values once more, which beta
-// forbids: then, and where columns are too few or strided or rows too far apart, B is
-// copied.
+// forbids: then, and where columns are too few or strided, or the cache holds rows that
+// lie apart badly, B is copied.
 template <int n_bytes, typename T>
 SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
                                Strided<T> c, T* packs) {
@@ -233,7 +208,8 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
     const bool is_whole = may_overlap || count == n_packs * width;
     const Strided<const T> b_j = b.columns(j, count);
     Panel<T> panel{b_j.data, b_j.row_stride, count - width};
-    if (!is_whole || b.col_stride != 1 || fills_few_sets(b_j)) {
+    if (!is_whole || b.col_stride != 1 || fills_few_sets(b_j) ||
+        (a.rows >= kFewestReaders && fills_cache(b_j))) {
       if (!is_whole) panel.last = (n_packs - 1) * width;
       panel.data = packs;
       panel.stride = n_packs * width;

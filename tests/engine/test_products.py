@@ -41,6 +41,7 @@ def two_dense_layers(n_in, width, n_out):
         (129, 31, 67, 3),  # packs along the inputs
         (1, 40, 9, 5),
         (23, 1300, 20, 3),  # deeper than one panel
+        (40, 500, 100, 12),  # rows that fill the cache as they lie
         (1100, 1, 2100, 2),  # more rows than pass at once: gradients add up
         (300, 200, 150, 33),  # BLAS
     ],
