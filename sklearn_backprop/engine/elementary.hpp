@@ -2,6 +2,7 @@
 // within a few units in the last place of the C library's.
 #pragma once
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <type_traits>
@@ -199,6 +200,22 @@ SKB_INLINE T log1p(T u) {
   }
   const T log_w = T(2) * (s + s * s2 * series);
   return k * T(0.69314718055994530942) + (log_w + lost / w);
+}
+
+// log(x) for normal x >= 1: of 2^n w with 1 <= w < 2
+template <typename T>
+SKB_INLINE T log_from_one(T x) {
+  using F = Format<T>;
+  using Unsigned = std::make_unsigned_t<typename F::Bits>;
+  constexpr Unsigned unit = Unsigned(1) << F::mantissa_bits;
+  const auto bits = bit_cast<Unsigned>(x);
+  // An integer in the low bits of 2^mantissa: vector units convert no wide ones.
+  const T n =
+      bit_cast<T>((bits >> F::mantissa_bits) | (F::bias + F::mantissa_bits) * unit) -
+      T(unit + F::bias);
+  const T w = bit_cast<T>((bits & (unit - 1)) | F::bias * unit);
+  const T log_x = n * T(0.69314718055994530942) + log1p(w - T(1));
+  return x <= std::numeric_limits<T>::max() ? log_x : x;
 }
 
 // log(1 + e^x) without overflow

@@ -33,7 +33,7 @@ class Head {
   Index n_predictions() const { return n_targets(); }
 
   void reserve(Layout& layout) {
-    scratch_ = layout.reserve(n_raw_);
+    scratch_ = layout.reserve(n_raw_, 2 * losses::kRowsAtOnce * n_targets());
     if (n_members_ == 1) return;
     targets_ = layout.reserve(n_raw_);
     shares_ = layout.reserve(n_members_);

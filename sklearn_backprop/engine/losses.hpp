@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "elementary.hpp"
 #include "matrix.hpp"
+#include "transpose.hpp"
 
 namespace sklearn_backprop::losses {
 
@@ -76,20 +78,18 @@ struct SigmoidLink {
   }
 };
 
-// shifted = f - max f, row by row, and f = exp(shifted), which cannot overflow; both
-// may take the same memory.
+// f = exp(f - max f), row by row, which cannot overflow.
 template <typename T>
-SKB_CLONES void shift_and_exponentiate(const Matrix<T>& f, T* shifted) {
+SKB_CLONES void shift_and_exponentiate(const Matrix<T>& f) {
   for (Index i = 0; i < f.rows; ++i) {
-    const T* row = f.row(i);
+    T* row = f.row(i);
     T maximum = row[0];
     for (Index k = 1; k < f.cols; ++k) maximum = row[k] > maximum ? row[k] : maximum;
-    T* out = shifted + i * f.cols;
     SKB_INDEPENDENT
-    for (Index k = 0; k < f.cols; ++k) out[k] = row[k] - maximum;
+    for (Index k = 0; k < f.cols; ++k) row[k] -= maximum;
   }
   SKB_INDEPENDENT
-  for (Index e = 0; e < f.rows * f.cols; ++e) f.data[e] = math::exp(shifted[e]);
+  for (Index e = 0; e < f.rows * f.cols; ++e) f.data[e] = math::exp(f.data[e]);
 }
 
 template <typename T>
@@ -103,7 +103,7 @@ SKB_INLINE void divide_by_sum(T* row, Index n) {
 struct SoftmaxLink {
   template <typename T>
   static void apply(const Matrix<T>& f) {
-    shift_and_exponentiate(f, f.data);
+    shift_and_exponentiate(f);
     for (Index i = 0; i < f.rows; ++i) divide_by_sum(f.row(i), f.cols);
   }
   // d p_k / d f_j = p_k ([j = k] - p_j), with 1 - p_k summed from the others.
@@ -213,55 +213,128 @@ struct SigmoidSquaredError {
 };
 
 // ---- Losses over a row ------------------------------------------------------------
-// Given e = exp(f - max f) in place of f, and f - max f beside it, returns the row's
-// loss and leaves share times its derivative in place of e.
+// Of kRowsAtOnce rows that stand side by side, so that what a row needs is done for
+// all: element k of row r is at [k * kRowsAtOnce + r]. Given shifted = f - max f,
+// `rows` leaves share times the derivative in its place, and writes each row's loss.
+
+constexpr Index kRowsAtOnce = 16;
 
 struct SoftmaxLogLoss {
   template <typename T>
-  static SKB_INLINE T row(T* e, const T* shifted, const T* y, Index n, T share) {
-    T sum = T(0), total = T(0), dot = T(0);
+  static SKB_INLINE void rows(T* shifted, const T* y, Index n, const T* share,
+                              T* loss) {
+    T sum[kRowsAtOnce] = {}, total[kRowsAtOnce] = {}, dot[kRowsAtOnce] = {};
     for (Index k = 0; k < n; ++k) {
-      sum += e[k];
-      total += y[k];
-      dot += y[k] != T(0) ? y[k] * shifted[k] : T(0);
+      T* f = shifted + k * kRowsAtOnce;
+      const T* y_k = y + k * kRowsAtOnce;
+      SKB_INDEPENDENT
+      for (Index r = 0; r < kRowsAtOnce; ++r) {
+        dot[r] += y_k[r] != T(0) ? y_k[r] * f[r] : T(0);
+        total[r] += y_k[r];
+        f[r] = math::exp(f[r]);
+        sum[r] += f[r];
+      }
     }
-    const T scale = share * total / sum;
     SKB_INDEPENDENT
-    for (Index k = 0; k < n; ++k) e[k] = scale * e[k] - share * y[k];
-    return total * std::log(sum) - dot;
+    for (Index r = 0; r < kRowsAtOnce; ++r) {
+      loss[r] = total[r] * math::log_from_one(sum[r]) - dot[r];
+      total[r] *= share[r] / sum[r];
+    }
+    for (Index k = 0; k < n; ++k) {
+      T* e = shifted + k * kRowsAtOnce;
+      const T* y_k = y + k * kRowsAtOnce;
+      SKB_INDEPENDENT
+      for (Index r = 0; r < kRowsAtOnce; ++r) {
+        e[r] = total[r] * e[r] - share[r] * y_k[r];
+      }
+    }
   }
 };
 
 // With g = (p - y) / K the derivative is p (g - sum of p g).
 struct SoftmaxSquaredError {
   template <typename T>
-  static SKB_INLINE T row(T* e, const T*, const T* y, Index n, T share) {
-    divide_by_sum(e, n);
+  static SKB_INLINE void rows(T* shifted, const T* y, Index n, const T* share,
+                              T* loss) {
     const T per_output = T(1) / T(n);
-    T loss = T(0), mean = T(0);
+    T sum[kRowsAtOnce] = {}, mean[kRowsAtOnce] = {};
     for (Index k = 0; k < n; ++k) {
-      const T g = per_output * (e[k] - y[k]);
-      loss += T(0.5) * g * (e[k] - y[k]);
-      mean += e[k] * g;
+      T* f = shifted + k * kRowsAtOnce;
+      SKB_INDEPENDENT
+      for (Index r = 0; r < kRowsAtOnce; ++r) {
+        f[r] = math::exp(f[r]);
+        sum[r] += f[r];
+      }
     }
-    SKB_INDEPENDENT
+    std::fill_n(loss, kRowsAtOnce, T(0));
     for (Index k = 0; k < n; ++k) {
-      e[k] *= share * (per_output * (e[k] - y[k]) - mean);
+      T* p = shifted + k * kRowsAtOnce;
+      const T* y_k = y + k * kRowsAtOnce;
+      SKB_INDEPENDENT
+      for (Index r = 0; r < kRowsAtOnce; ++r) {
+        p[r] /= sum[r];
+        const T g = per_output * (p[r] - y_k[r]);
+        loss[r] += T(0.5) * g * (p[r] - y_k[r]);
+        mean[r] += p[r] * g;
+      }
     }
-    return loss;
+    for (Index k = 0; k < n; ++k) {
+      T* p = shifted + k * kRowsAtOnce;
+      const T* y_k = y + k * kRowsAtOnce;
+      SKB_INDEPENDENT
+      for (Index r = 0; r < kRowsAtOnce; ++r) {
+        p[r] *= share[r] * (per_output * (p[r] - y_k[r]) - mean[r]);
+      }
+    }
   }
 };
 
-template <typename L, typename T>
-SKB_CLONES double evaluate_rows(const Matrix<T>& e, const T* shifted, const T* y,
-                                const T* share) {
-  double total = 0;
-  for (Index i = 0; i < e.rows; ++i) {
-    const Index at = i * e.cols;
-    total += double(share[i]) *
-             double(L::row(e.row(i), shifted + at, y + at, e.cols, share[i]));
+template <typename T>
+SKB_INLINE void subtract_maximum(T* f, Index n) {
+  T maximum[kRowsAtOnce];
+  std::copy_n(f, kRowsAtOnce, maximum);
+  for (Index k = 1; k < n; ++k) {
+    const T* f_k = f + k * kRowsAtOnce;
+    SKB_INDEPENDENT
+    for (Index r = 0; r < kRowsAtOnce; ++r) {
+      maximum[r] = f_k[r] > maximum[r] ? f_k[r] : maximum[r];
+    }
   }
-  return total;
+  for (Index k = 0; k < n; ++k) {
+    T* f_k = f + k * kRowsAtOnce;
+    SKB_INDEPENDENT
+    for (Index r = 0; r < kRowsAtOnce; ++r) f_k[r] -= maximum[r];
+  }
+}
+
+// At most kRowsAtOnce rows (count, n) side by side, and zeros beside them.
+template <typename T>
+SKB_INLINE void stand_side_by_side(const T* rows, Index count, Index n, T* columns) {
+  if (count < kRowsAtOnce) std::fill_n(columns, n * kRowsAtOnce, T(0));
+  copy_transposed(Strided<const T>{rows, n, count, 1, n}, kRowsAtOnce, columns);
+}
+
+// columns: room for twice kRowsAtOnce rows.
+template <typename L, typename T>
+SKB_CLONES double evaluate_rows(const Matrix<T>& f, const T* y, const T* share,
+                                T* columns) {
+  const Index n = f.cols;
+  T* targets = columns + n * kRowsAtOnce;
+  T shares[kRowsAtOnce] = {}, loss[kRowsAtOnce];
+  double totals[kRowsAtOnce] = {};
+  for (Index i = 0; i < f.rows; i += kRowsAtOnce) {
+    const Index count = std::min(kRowsAtOnce, f.rows - i);
+    std::fill(std::copy_n(share + i, count, shares), shares + kRowsAtOnce, T(0));
+    stand_side_by_side(f.row(i), count, n, columns);
+    stand_side_by_side(y + i * n, count, n, targets);
+    subtract_maximum(columns, n);
+    L::rows(columns, targets, n, shares, loss);
+    for (Index r = 0; r < kRowsAtOnce; ++r) {
+      totals[r] += double(shares[r]) * double(loss[r]);
+    }
+    copy_transposed(Strided<const T>{columns, count, n, 1, kRowsAtOnce}, n, f.row(i));
+  }
+  return std::accumulate(totals, totals + kRowsAtOnce, 0.0);
 }
 
 // ---- What the network sees --------------------------------------------------------
@@ -275,7 +348,7 @@ class Loss {
   // Raw outputs become the derivative of prediction k, row by row.
   virtual void differentiate_link(const Matrix<T>& f, Index k) const = 0;
   // Sum of share_i * loss_i; f (contiguous) becomes its derivative in f. `scratch` has
-  // room for f.
+  // room for f, and no less than for twice kRowsAtOnce rows of it.
   virtual double value_and_delta(const Matrix<T>& f, const T* y, const T* share,
                                  T* scratch) const = 0;
 };
@@ -336,8 +409,7 @@ class SoftmaxLoss : public Loss<T> {
   }
   double value_and_delta(const Matrix<T>& f, const T* y, const T* share,
                          T* scratch) const override {
-    shift_and_exponentiate(f, scratch);
-    return evaluate_rows<L, T>(f, scratch, y, share);
+    return evaluate_rows<L, T>(f, y, share, scratch);
   }
 };
 
