@@ -1,13 +1,14 @@
 """Rows as the engine takes them: some of a table, in an order, without a copy."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.sparsefuncs import min_max_axis
+
+from ._immutable import immutable
 
 __all__ = ["Rows", "TrainingRows"]
 
@@ -46,7 +47,7 @@ class TrainingRows(ABC):
         """Pick at most so many rows, the first and the last included."""
 
 
-@dataclass(frozen=True)
+@immutable
 class Rows(TrainingRows):
     """Some rows of a table, with what their outputs are compared with."""
 

@@ -1,10 +1,11 @@
 """Scores of predictions as sums over rows, which merge."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+
+from ._immutable import immutable
 
 __all__ = ["Accuracy", "RSquared", "Score"]
 
@@ -27,7 +28,7 @@ class Score(ABC):
         """The score, the larger the better."""
 
 
-@dataclass(frozen=True)
+@immutable
 class Accuracy(Score):
     """The share of rows whose labels are all right."""
 
@@ -51,7 +52,7 @@ class Accuracy(Score):
         return self.right / self.weight
 
 
-@dataclass(frozen=True)
+@immutable
 class RSquared(Score):
     """R², the mean over targets."""
 

@@ -1,7 +1,6 @@
 """Parts of a table: rows of X, y and weights that belong together, each on a worker."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from dask import delayed, is_dask_collection
 from distributed import Future
 from sklearn.utils import check_array
 
+from .._immutable import immutable
 from ._cluster import Cluster
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 Read = Callable[[Any, Any], tuple[Any, np.ndarray]]
 
 
-@dataclass(frozen=True)
+@immutable
 class Part:
     """Validated rows of a table; None in place of X and y where there are none."""
 
@@ -39,7 +39,7 @@ class Part:
         return 0 if self.X is None else self.X.shape[0]
 
 
-@dataclass(frozen=True)
+@immutable
 class Survey:
     """What a part says of itself before it is summed up or trained on."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .._epochs import pass_batches
+from .._immutable import immutable
 from .._rows import Rows
 from .._stored import stored
 from ..exceptions import DivergenceError
@@ -28,7 +29,7 @@ _SEEDS_APART = 2**32
 
 
 @stored
-@dataclass(frozen=True)
+@immutable
 class Summary:
     """What passes of mini-batches tell; that of others can be added."""
 
@@ -114,7 +115,7 @@ MERGED = {
 }
 
 
-@dataclass(frozen=True)
+@immutable
 class Start:
     """Where all shards begin a round, and how they go."""
 
@@ -142,7 +143,7 @@ class Start:
         return slice(*((self.number + i) * n_batches // self.n_rounds for i in (0, 1)))
 
 
-@dataclass(frozen=True)
+@immutable
 class Local:
     """Where a shard, or several on average, have come to in a round."""
 

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from distributed import Future
 from scipy import sparse
 
+from .._immutable import immutable
 from .._rows import Rows, TrainingRows
 from .._sparse import with_equal_indices
 from .._weights import weight_unit
@@ -112,7 +113,7 @@ class ShardedExamples:
         self.shards = self._each(_weigh, plain._weigh)
 
 
-@dataclass(frozen=True)
+@immutable
 class _RowsSurvey:
     """What is known of some rows; means and deviations of targets are unweighted."""
 

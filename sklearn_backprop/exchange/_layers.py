@@ -5,7 +5,7 @@ float32 alone, or whose attributes are float32 and would cost digits, are writte
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.special import erfcx
 
+from .._immutable import immutable
 from . import _tables as tables
 from ._graph import Graph
 from ._recurrent import CELLS, write_first_steps, write_pooled, write_states
@@ -25,7 +26,7 @@ _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 _NORM_EPSILON = 1e-5
 
 
-@dataclass(frozen=True)
+@immutable
 class Numbers:
     """The vectors that layers read, and where their arrays lie in them."""
 

@@ -4,14 +4,14 @@ Legend: X (n, 2) the two columns, r (n,) what the other coefficients leave of y,
 (n,) with sum W, w (2,) the two coefficients.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+
+from .._immutable import immutable
 
 __all__ = ["Valley", "descent_scale"]
 
 
-@dataclass(frozen=True)
+@immutable
 class Valley:
     """J(w) = 1/(2W) sum_i weight_i (r_i - X_i w)^2 + penalty, as a quadratic form.
 

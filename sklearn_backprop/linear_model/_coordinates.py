@@ -5,18 +5,19 @@ coefficients in the units of X are theta / scale.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
 from scipy import sparse
 from sklearn.utils.extmath import safe_sparse_dot
 
+from .._immutable import immutable
 from .._stored import stored
 from ._gram import CONSTANT_SPREAD, Moments, require_representable
 
 
-@dataclass(frozen=True)
+@immutable
 class Coordinates:
     """The map between coefficients in the units of X and those that descent moves."""
 
@@ -68,7 +69,7 @@ class Scaling(ABC):
 
 
 @stored
-@dataclass(frozen=True)
+@immutable
 class StandardScaling(Scaling):
     """Zero mean and unit variance; unit mean square where there is no intercept."""
 
@@ -111,7 +112,7 @@ class StandardScaling(Scaling):
 
 
 @stored
-@dataclass(frozen=True)
+@immutable
 class MinMaxScaling(Scaling):
     """From 0 at the smallest value to 1 at the largest."""
 
@@ -135,7 +136,7 @@ class MinMaxScaling(Scaling):
 
 
 @stored
-@dataclass(frozen=True)
+@immutable
 class NoScaling(Scaling):
     """Features as they are."""
 

@@ -4,13 +4,12 @@ Legend: X (n, p), Y (n, k), weight (n,) or None; H (m, m) the Hessian of the cos
 coordinates of descent, L its largest eigenvalue.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import linalg, sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from .._callbacks import FitTasks
+from .._immutable import immutable
 from .._threads import allowed_threads
 from .._verbose import ProgressLines
 from ..engine import _engine
@@ -26,7 +25,7 @@ _SLICE_SECONDS = 0.1
 _N_SLICES = 100
 
 
-@dataclass(frozen=True)
+@immutable
 class Problem:
     """A cost for the engine, with what is known of its curvature."""
 
@@ -42,7 +41,7 @@ class Problem:
     condition_number: float = np.nan
 
 
-@dataclass(frozen=True)
+@immutable
 class Penalty:
     """alpha * (l1_ratio |coef|_1 + (1 - l1_ratio)/2 |coef|^2), in the units of X."""
 
@@ -260,7 +259,7 @@ def _gradient_floor(curvature, mean_squares) -> np.ndarray:
     return 8 * _EPS * np.sqrt(curvature * mean_squares)
 
 
-@dataclass(frozen=True)
+@immutable
 class Settings:
     """How to descend: hyper-parameters of the estimator, as they are named there."""
 
@@ -276,7 +275,7 @@ class Settings:
     verbose: int
 
 
-@dataclass(frozen=True)
+@immutable
 class Descended:
     """What a run of descent leaves: coefficients in the units of X, and its record."""
 

@@ -8,11 +8,12 @@ Legend: X (n, p), Y (n, k), weight (n,) or None; coefficients are (p, k) inside.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy import optimize
 
+from .._immutable import immutable
 from ..engine import _engine
 from ._factor import Factor, as_factor, factorize
 from ._gram import Moments, moments, n_row_threads, row_blocks
@@ -35,7 +36,7 @@ _MAX_CORRECTIONS = 4
 _CORRECTED = 1e-10
 
 
-@dataclass(frozen=True)
+@immutable
 class Solution:
     """What an exact fit found, and by which road."""
 

@@ -5,13 +5,14 @@ Factors of two blocks of rows merge exactly into that of both (Chan, Golub and L
 ``partial_fit``.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import reduce
 from typing import Self
 
 import numpy as np
 from scipy import linalg
 
+from .._immutable import immutable
 from .._stored import stored
 from ._gram import Means, Moments, Summary, row_blocks
 
@@ -22,7 +23,7 @@ _MIN_BLOCK_ROWS = 1024
 
 
 @stored
-@dataclass(frozen=True)
+@immutable
 class Factor(Summary):
     """R with R'R = [X, Y]'[X, Y] of weighted rows around their means."""
 

@@ -6,12 +6,13 @@ Legend: X (n, p), Y (n, k), weight (n,) or None; sums over rows are weighted.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 import numpy as np
 from scipy import sparse
 
+from .._immutable import immutable
 from .._stored import stored
 from .._threads import allowed_threads, single_threaded_blas
 from ..engine import _engine
@@ -33,7 +34,7 @@ CONSTANT_SPREAD = 8 * np.finfo(np.float64).eps
 
 
 @stored
-@dataclass(frozen=True)
+@immutable
 class Means:
     """Means of columns (q,): a centre near them, and how far they lie from it.
 
@@ -57,7 +58,7 @@ class Means:
         return replace(self, offset=self.offset + step)
 
 
-@dataclass(frozen=True)
+@immutable
 class Summary(ABC):
     """What is known of weighted rows of [X, Y] when the rows are gone."""
 
@@ -86,7 +87,7 @@ class Summary(ABC):
 
 
 @stored
-@dataclass(frozen=True)
+@immutable
 class Moments(Summary):
     """Weighted sums of products around the means."""
 

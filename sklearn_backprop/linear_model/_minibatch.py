@@ -5,7 +5,7 @@ last; a network keeps W (p, k) row by row, then b (k,).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy import sparse
 
 from .._callbacks import FitTasks
 from .._epochs import EpochLoop, pass_batches
+from .._immutable import immutable
 from .._rows import Rows
 from .._threads import single_threaded_blas
 from ..engine import _engine
@@ -34,7 +35,7 @@ _WORSE_THAN_MEAN = 1.01
 _EPOCHS_TO_DOUBT = 5
 
 
-@dataclass(frozen=True)
+@immutable
 class Batches:
     """How rows are drawn: `order()` gives those of an epoch, or None as they lie."""
 

@@ -5,11 +5,11 @@ ridge: both need only the Gram matrix of the rows, K = X X' (n, n).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import linalg, sparse
 
+from .._immutable import immutable
 from ._gram import SMALLEST_SQUARE
 from ._least_norm import LeastNorm, column_norms, numerical_rank
 from ._normal_inverse import is_constant
@@ -20,7 +20,7 @@ _CORRECTIONS = 2
 _MIN_BLOCK_COLUMNS = 256
 
 
-@dataclass(frozen=True)
+@immutable
 class WideFit:
     """Coefficients (p, k) with what they rest on."""
 
@@ -120,7 +120,7 @@ class _CenteredRows:
         return combined
 
 
-@dataclass(frozen=True)
+@immutable
 class _RowInverse:
     """The (pseudo-)inverse of K + weight * alpha * I, and how it was come by."""
 

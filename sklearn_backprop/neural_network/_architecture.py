@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .._immutable import immutable
 from .._stored import stored
 from ._inputs import Inputs
 
@@ -31,7 +32,7 @@ Layer = dict[str, Any]
 EMBEDDING = -1  # number of the layer that embeds numbers
 
 
-@dataclass(frozen=True)
+@immutable
 class Role:
     """What an array is to its layer."""
 
@@ -76,7 +77,7 @@ ROLES = {
 
 
 @stored
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # tables of them are compared
 class Parameter:
     """One row of the table of parameters: an array, and its place in theta."""
 

@@ -1,6 +1,5 @@
 """Training by mini-batches: what happens between two epochs is decided here."""
 
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from .._callbacks import FitTasks
 from .._epochs import EpochLoop
+from .._immutable import immutable
 from .._rows import Rows, TrainingRows
 from .._threads import allowed_threads
 from .._warning import warn
@@ -25,7 +25,7 @@ __all__ = ["NetworkEpochs", "Settings", "draw_order"]
 _RUNAWAY = 1e6
 
 
-@dataclass(frozen=True)
+@immutable
 class Settings:
     """What the loop needs to know and does not change."""
 

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight
 
+from .._immutable import immutable
 from .._rows import Rows
 from .._weights import weight_unit
 from ._inputs import Inputs, refuse_missing
@@ -26,7 +27,7 @@ class Validation(ABC):
         """Loss of the network on these rows, and score; no score of a loss of NaN."""
 
 
-@dataclass(frozen=True)
+@immutable
 class ValidationRows(Validation):
     """Such rows in memory, and how to score predictions (m, K) of them."""
 
@@ -40,7 +41,7 @@ class ValidationRows(Validation):
         return loss, float(self.score(network.forward(self.rows.X, self.rows.order)))
 
 
-@dataclass(frozen=True)
+@immutable
 class Examples:
     """Validated rows, encoded; X is never copied, parts are orders of its rows."""
 

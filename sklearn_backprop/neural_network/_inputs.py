@@ -1,18 +1,19 @@
 """What a network knows of the columns of X before it is trained."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
+from .._immutable import immutable
 from .._stored import stored
 
 __all__ = ["Inputs", "columns_of", "refuse_missing"]
 
 
 @stored
-@dataclass(frozen=True, eq=False)
+@immutable
 class Inputs:
     """How the columns of X enter: embedded, as codes of levels, or as they are.
 

@@ -1,6 +1,5 @@
 """Labels as 0/1, one-hot rows or indicators, and the weights of classes."""
 
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -12,6 +11,7 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
+from .._immutable import immutable
 from .._scores import Accuracy
 from .._stored import stored
 from ._coding import Coder
@@ -28,7 +28,7 @@ CLASSIFICATION_LOSSES = ("log_loss", "squared_error")
 
 
 @stored
-@dataclass(frozen=True, eq=False)
+@immutable
 class LabelCoder(Coder):
     """Two classes as 0/1 (n, 1), more as one-hot rows (n, K), several labels as 0/1."""
 

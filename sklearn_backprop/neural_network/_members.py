@@ -5,15 +5,15 @@ prediction the mean of their predictions.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 
+from .._immutable import immutable
 from ._architecture import Architecture, Layer
 from ._inputs import Inputs
 
 __all__ = ["MEMBER_WEIGHTS", "Members", "members_of"]
 
 
-@dataclass(frozen=True)
+@immutable
 class Members(ABC):
     """How a network of members is laid out."""
 

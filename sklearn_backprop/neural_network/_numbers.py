@@ -1,10 +1,10 @@
 """Targets that are numbers, and the losses that measure how far off one is."""
 
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
+from .._immutable import immutable
 from .._scores import RSquared
 from .._stored import stored
 from ._coding import Coder
@@ -22,7 +22,7 @@ REGRESSION_LOSSES = {
 
 
 @stored
-@dataclass(frozen=True)
+@immutable
 class NumberCoder(Coder):
     """Numbers as they are, in columns."""
 
@@ -57,7 +57,7 @@ class NumberCoder(Coder):
 
 
 @stored
-@dataclass(frozen=True, eq=False)
+@immutable
 class StandardizingCoder(NumberCoder):
     """Numbers less their mean, in units of their spread; for "poisson", of the mean."""
 

@@ -1,13 +1,13 @@
 """From the hyper-parameters of a perceptron to its layers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from .._immutable import immutable
 from ._architecture import Architecture, Layer
 from ._inputs import Inputs
 from ._members import Members, members_of
@@ -42,7 +42,7 @@ RESIDUALS = ("add", "concat")
 _WIDEST = 2**31 - 1
 
 
-@dataclass(frozen=True)
+@immutable
 class _HiddenLayer:
     index: int
     width: int
@@ -146,7 +146,7 @@ def build_architecture(
     return architecture
 
 
-@dataclass(frozen=True)
+@immutable
 class _Perceptron:
     """Hidden layers of a network that is being laid out."""
 

@@ -1,8 +1,8 @@
 """From the hyper-parameters of a recurrent network to its layers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from .._immutable import immutable
 from ._architecture import Architecture, Layer
 from ._inputs import Inputs
 from ._members import dense
@@ -13,7 +13,7 @@ __all__ = ["CELLS", "POOLINGS", "build_recurrent_architecture"]
 POOLINGS = ("last", "mean")
 
 
-@dataclass(frozen=True)
+@immutable
 class Cell:
     """How many gates each array of a cell serves, and how its biases start."""
 
@@ -96,7 +96,7 @@ def _dropout(rate: float, index: int, width: int) -> list[Layer]:
     return [{"kind": "dropout", "rate": rate, "layer": index, "width": width}]
 
 
-@dataclass(frozen=True)
+@immutable
 class _Recurrent:
     """Recurrent layers of a network that is being laid out."""
 

@@ -6,6 +6,7 @@ from math import cos, log2, pi
 
 import numpy as np
 
+from .._immutable import immutable
 from .._stored import stored
 
 __all__ = ["SCHEDULES", "Progress", "Schedule"]
@@ -23,7 +24,7 @@ class Progress:
     cuts: int = 0  # how often "adaptive" has divided the rate
 
 
-@dataclass(frozen=True)
+@immutable
 class Schedule:
     """A named schedule with its settings.
 
