@@ -35,12 +35,13 @@ HEADERS = [
     "layers/*.hpp", "activations.hpp", "cells.hpp", "clipping.hpp", "gradient.hpp",
     "head.hpp", "losses.hpp", "norms.hpp", "optimizers.hpp", "orthogonal.hpp",
     "probes.hpp", "recorder.hpp", "trainer.hpp", "parameters.hpp",
-    "small_products.hpp",
+    "small_products.hpp", "transpose.hpp",
 ]  # fmt: skip
 TESTS = [
     "tests/engine/test_gradients_differences.py", "tests/engine/test_products.py",
     "tests/engine/test_tables.py", "tests/engine/test_sequences.py",
     "tests/engine/test_input_gradients.py", "tests/engine/test_frozen.py",
+    "tests/engine/test_losses_of_rows.py",
     "tests/neural_network", "tests/inspection/test_diagnosis.py",
     "tests/inspection/test_time.py",
 ]  # fmt: skip
