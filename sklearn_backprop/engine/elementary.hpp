@@ -14,9 +14,10 @@ namespace sklearn_backprop::elementary {
 template <typename T>
 struct Format;
 
+// Bits are unsigned: those of NaN may overflow, which must wrap around.
 template <>
 struct Format<float> {
-  using Bits = std::int32_t;
+  using Bits = std::uint32_t;
   static constexpr int mantissa_bits = 23;
   static constexpr Bits bias = 127;
   static constexpr float lowest_exponent = -104.0F;  // exp() is 0 below
@@ -27,7 +28,7 @@ struct Format<float> {
 
 template <>
 struct Format<double> {
-  using Bits = std::int64_t;
+  using Bits = std::uint64_t;
   static constexpr int mantissa_bits = 52;
   static constexpr Bits bias = 1023;
   static constexpr double lowest_exponent = -746.0;
@@ -90,8 +91,7 @@ SKB_INLINE Reduced<T> reduce(T x) {
 template <typename T>
 SKB_INLINE T power_of_two(typename Format<T>::Bits n) {
   using F = Format<T>;
-  using Unsigned = std::make_unsigned_t<typename F::Bits>;
-  return bit_cast<T>(static_cast<Unsigned>(n + F::bias) << F::mantissa_bits);
+  return bit_cast<T>((n + F::bias) << F::mantissa_bits);
 }
 
 // e^r - 1 for |r| <= ln(2)/2: the Taylor series, cut where terms fall below rounding.
@@ -114,12 +114,9 @@ SKB_INLINE T exp(T x) {
   using F = Format<T>;
   const auto reduced =
       reduce(at_most(at_least(x, F::lowest_exponent), F::highest_exponent));
-  // Two factors: 2^n alone overflows, or loses the denormals, at the ends.
-  // (n + 2 bias) >> 1 instead of n >> 1: vector units lack the 64-bit signed shift.
-  using Unsigned = std::make_unsigned_t<typename F::Bits>;
-  const auto half = static_cast<typename F::Bits>(
-                        static_cast<Unsigned>(reduced.n + 2 * F::bias) >> 1) -
-                    F::bias;
+  // Two factors: 2^n alone overflows, or loses the denormals, at the ends. Half of n is
+  // that of n + 2 bias, which is not below zero.
+  const auto half = ((reduced.n + 2 * F::bias) >> 1) - F::bias;
   return (T(1) + expm1_near_zero(reduced.r)) * power_of_two<T>(half) *
          power_of_two<T>(reduced.n - half);
 }
@@ -206,9 +203,9 @@ SKB_INLINE T log1p(T u) {
 template <typename T>
 SKB_INLINE T log_from_one(T x) {
   using F = Format<T>;
-  using Unsigned = std::make_unsigned_t<typename F::Bits>;
-  constexpr Unsigned unit = Unsigned(1) << F::mantissa_bits;
-  const auto bits = bit_cast<Unsigned>(x);
+  using Bits = typename F::Bits;
+  constexpr Bits unit = Bits(1) << F::mantissa_bits;
+  const auto bits = bit_cast<Bits>(x);
   // An integer in the low bits of 2^mantissa: vector units convert no wide ones.
   const T n =
       bit_cast<T>((bits >> F::mantissa_bits) | (F::bias + F::mantissa_bits) * unit) -
