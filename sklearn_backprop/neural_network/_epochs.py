@@ -172,9 +172,11 @@ class NetworkEpochs(EpochLoop):
 
     def _judge(self, epoch) -> str:
         """Name where finite numbers ended; "runaway" if they soon will; or "ok"."""
-        loss = epoch["loss"]
-        if epoch["status"] != "ok" or not isfinite(loss):
-            return "loss" if epoch["status"] == "ok" else epoch["status"]
+        status, loss = epoch["status"], epoch["loss"]
+        if status != "ok":
+            return status
+        if not isfinite(loss):
+            return "loss"
         bound = _RUNAWAY * max(1.0, abs(self.first_loss or loss))
         return "runaway" if loss > bound else "ok"
 

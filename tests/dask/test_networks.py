@@ -18,6 +18,7 @@ from sklearn.utils import shuffle
 
 from sklearn_backprop import BackpropMLPClassifier, BackpropMLPRegressor
 from sklearn_backprop.dask import DaskBackpropMLPClassifier, DaskBackpropMLPRegressor
+from sklearn_backprop.dask._rounds import OUTER
 from sklearn_backprop.exceptions import DivergenceError
 
 pytestmark = [
@@ -259,6 +260,17 @@ def test_divergence_is_told_as_in_one_process(client):
         with pytest.raises(DivergenceError, match=r"lower learning_rate_init") as info:
             estimator.fit(*data)
         assert "Training diverged in epoch" in str(info.value)
+    assert np.isfinite(model.coefs_[0]).all()
+
+
+def test_a_step_beyond_the_mean_may_leave_the_floats(client, monkeypatch):
+    monkeypatch.setitem(OUTER, "nesterov", (np.inf, 0.9))
+    _, model = models(False, outer="nesterov", max_iter=1, rounds_per_epoch=1)
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(DivergenceError, match="the weights or running statistics"),
+    ):
+        model.fit(*in_parts(*NUMBERS))
     assert np.isfinite(model.coefs_[0]).all()
 
 

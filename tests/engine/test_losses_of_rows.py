@@ -57,3 +57,6 @@ def test_a_row_that_is_no_number_makes_the_loss_none(place, bad, dtype):
     for loss in ("log_loss", "squared_error"):
         value, _ = value_and_gradient(f, np.eye(3), y, np.ones(20), loss, dtype)
         assert np.isnan(value)
+        raw = f[[place]].astype(dtype)  # the other outputs, and the target's, are 0
+        network = dense_layer(3, 3, loss, dtype)
+        assert np.isnan(network.row_losses(raw, np.eye(3, dtype=dtype)[[0]])).all()
