@@ -66,8 +66,8 @@ class TableNetwork(HiddenLayers, FineTuning, NetworkEstimator):
     solver : {"auto", "adam", "adamw", "muon", "sgd", "adagrad", "rmsprop", "lbfgs"}, \
             default="auto"
         All but "lbfgs" step once per mini-batch. "auto": "adamw", but "muon" for one
-        member from 6 400 training rows on, whose steps of whole matrices (Jordan et al., 2024)
-        mostly take three to four times the time (see Notes).
+        member from 6 400 training rows on, whose steps of whole matrices (Jordan et
+        al., 2024) mostly take three to four times the time (see Notes).
     alpha : float, default=0.0
         Strength of the L2 penalty on the weight matrices.
     weight_decay : float or "auto", default="auto"
