@@ -90,7 +90,7 @@ class Rows(TrainingRows):
     def spread_out(self, n_rows: int) -> "Rows":
         if n_rows >= len(self):
             return self
-        some = np.unique(np.linspace(0, len(self) - 1, n_rows).astype(np.int64))
+        some = np.linspace(0, len(self) - 1, n_rows).astype(np.int64)
         return Rows(
             self.X, self.Y, order=some if self.order is None else self.order[some]
         )

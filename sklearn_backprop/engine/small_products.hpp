@@ -25,6 +25,23 @@ constexpr Index next_packs(Index left) {
   return left == most + 1 ? most - 1 : std::min(left, most);
 }
 
+// Whether the last of the packs for so many columns is half a one: where that takes all
+// that are left, for some processors multiply two of 32 bytes in the time of one of 64.
+template <typename T, int n_bytes>
+constexpr bool ends_in_half(Index n_columns) {
+  constexpr Index width = kPackWidth<T, n_bytes>;
+  const Index left = n_columns % width;
+  return n_bytes > 32 && n_columns > width && left > 0 && left <= width / 2;
+}
+
+// Columns that packs for so many take.
+template <typename T, int n_bytes>
+constexpr Index width_of_packs(Index n_columns) {
+  constexpr Index width = kPackWidth<T, n_bytes>;
+  const Index unit = ends_in_half<T, n_bytes>(n_columns) ? width / 2 : width;
+  return (n_columns + unit - 1) / unit * unit;
+}
+
 // Some columns of the second factor as packs side by side, the last of which may
 // overlap the one before.
 template <typename T>
@@ -32,13 +49,32 @@ struct Panel {
   const T* data;
   Index stride;
   Index last;  // column of the last pack
+  bool ends_in_half;
 };
+
+template <int n_bytes, typename T>
+SKB_INLINE Panel<T> panel_of(const T* data, Index stride, Index n_columns) {
+  constexpr Index width = kPackWidth<T, n_bytes>;
+  const bool has_half = ends_in_half<T, n_bytes>(n_columns);
+  return {data, stride, n_columns - (has_half ? width / 2 : width), has_half};
+}
+
+// target = sum + beta target
+template <typename P, typename T>
+SKB_INLINE void put(const P& sum, T beta, T* target) {
+  P& pack = *reinterpret_cast<P*>(target);
+  pack = beta == T(0) ? sum : sum + beta * pack;
+}
 
 // C = A B + beta C for n_rows rows of A. The row of B is read before the column of A,
 // whose elements adjoin, A being `is_transposed`, or are found by pointers that fit the
 // processor's registers.
-template <int n_bytes, int n_rows, int n_packs, bool is_transposed, typename T>
+template <int n_bytes, int n_rows, int n_packs, bool has_half, bool is_transposed,
+          typename T>
 SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Index ldc) {
+  using Whole = Pack<T, n_bytes>;
+  using Half = Pack<T, n_bytes / 2>;
+  constexpr int n_whole = has_half ? n_packs - 1 : n_packs;
   const Index row_stride = is_transposed ? 1 : a.row_stride;
   const auto column = [&](int j) {
     return j + 1 < n_packs ? j * kPackWidth<T, n_bytes> : b.last;
@@ -46,23 +82,25 @@ SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Inde
   for (int i = 0; i < n_rows; ++i) {
     for (int j = 0; j < n_packs; ++j) prefetch_to_write(c + i * ldc + column(j));
   }
-  Pack<T, n_bytes> sum[n_rows][n_packs] = {};
+  Whole sum[n_rows][n_whole] = {};
+  [[maybe_unused]] Half half_sum[n_rows] = {};
   for (Index l = 0; l < a.cols; ++l) {
-    Pack<T, n_bytes> b_l[n_packs];
-    for (int j = 0; j < n_packs; ++j) {
-      b_l[j] =
-          *reinterpret_cast<const Pack<T, n_bytes>*>(b.data + l * b.stride + column(j));
+    const T* row = b.data + l * b.stride;
+    Whole b_l[n_whole];
+    for (int j = 0; j < n_whole; ++j) {
+      b_l[j] = *reinterpret_cast<const Whole*>(row + column(j));
     }
+    [[maybe_unused]] Half half_b_l = {};
+    if constexpr (has_half) half_b_l = *reinterpret_cast<const Half*>(row + b.last);
     for (int i = 0; i < n_rows; ++i) {
       const T a_il = a.data[i * row_stride + l * a.col_stride];
-      for (int j = 0; j < n_packs; ++j) sum[i][j] += a_il * b_l[j];
+      for (int j = 0; j < n_whole; ++j) sum[i][j] += a_il * b_l[j];
+      if constexpr (has_half) half_sum[i] += a_il * half_b_l;
     }
   }
   for (int i = 0; i < n_rows; ++i) {
-    for (int j = 0; j < n_packs; ++j) {
-      auto* target = reinterpret_cast<Pack<T, n_bytes>*>(c + i * ldc + column(j));
-      *target = beta == T(0) ? sum[i][j] : sum[i][j] + beta * *target;
-    }
+    for (int j = 0; j < n_whole; ++j) put(sum[i][j], beta, c + i * ldc + column(j));
+    if constexpr (has_half) put(half_sum[i], beta, c + i * ldc + b.last);
   }
 }
 
@@ -80,7 +118,8 @@ SKB_INLINE void add_block(const T* sum, Index stride, T beta, Strided<T> c) {
 
 // C = A B + beta C for the rows of A from `i` on, by n_rows at once, and the rest by
 // fewer. Sums that cannot go into C as packs are made beside it.
-template <int n_bytes, int n_rows, int n_packs, bool is_transposed, typename T>
+template <int n_bytes, int n_rows, int n_packs, bool has_half, bool is_transposed,
+          typename T>
 SKB_INLINE void product_rows(Index i, Strided<const T> a, Panel<T> b, T beta,
                              Strided<T> c, bool takes_packs) {
   constexpr Index stride = n_packs * kPackWidth<T, n_bytes>;
@@ -88,47 +127,55 @@ SKB_INLINE void product_rows(Index i, Strided<const T> a, Panel<T> b, T beta,
     const Strided<const T> a_i = a.block(i, n_rows);
     const Strided<T> c_i = c.block(i, n_rows);
     if (takes_packs) {
-      product_block<n_bytes, n_rows, n_packs, is_transposed>(a_i, b, beta, c_i.data,
-                                                             c_i.row_stride);
+      product_block<n_bytes, n_rows, n_packs, has_half, is_transposed>(
+          a_i, b, beta, c_i.data, c_i.row_stride);
     } else {
       T sum[n_rows * stride];
-      product_block<n_bytes, n_rows, n_packs, is_transposed>(a_i, b, T(0), sum, stride);
+      product_block<n_bytes, n_rows, n_packs, has_half, is_transposed>(a_i, b, T(0),
+                                                                       sum, stride);
       add_block(sum, stride, beta, c_i);
     }
   }
   if constexpr (n_rows > 1) {
     constexpr int fewer = n_rows > 8 ? 6 : n_rows > 4 ? 4 : n_rows / 2;
-    product_rows<n_bytes, fewer, n_packs, is_transposed>(i, a, b, beta, c, takes_packs);
+    product_rows<n_bytes, fewer, n_packs, has_half, is_transposed>(i, a, b, beta, c,
+                                                                   takes_packs);
   }
 }
 
 // C = A B + beta C for a panel B of n packs
-template <int n_bytes, int n_packs, typename T>
+template <int n_bytes, int n_packs, bool has_half, typename T>
 SKB_INLINE void product_packs(Index n, Strided<const T> a, Panel<T> b, T beta,
                               Strided<T> c, bool takes_packs) {
-  if constexpr (n_packs > 1) {
+  if constexpr (n_packs > (has_half ? 2 : 1)) {
     if (n < n_packs) {
-      product_packs<n_bytes, n_packs - 1>(n, a, b, beta, c, takes_packs);
+      product_packs<n_bytes, n_packs - 1, has_half>(n, a, b, beta, c, takes_packs);
       return;
     }
   }
   constexpr int n_rows = kMostRows<n_bytes, n_packs>;
   if (a.row_stride == 1) {
-    product_rows<n_bytes, n_rows, n_packs, true>(0, a, b, beta, c, takes_packs);
+    product_rows<n_bytes, n_rows, n_packs, has_half, true>(0, a, b, beta, c,
+                                                           takes_packs);
   } else {
-    product_rows<n_bytes, n_rows, n_packs, false>(0, a, b, beta, c, takes_packs);
+    product_rows<n_bytes, n_rows, n_packs, has_half, false>(0, a, b, beta, c,
+                                                            takes_packs);
   }
 }
 
 template <typename T>
 SKB_CLONES void product_short_panel(Index n, Strided<const T> a, Panel<T> b, T beta,
                                     Strided<T> c, bool takes_packs) {
-  product_packs<32, kMostPacks<32>>(n, a, b, beta, c, takes_packs);
+  product_packs<32, kMostPacks<32>, false>(n, a, b, beta, c, takes_packs);
 }
 template <typename T>
 SKB_AVX512 void product_long_panel(Index n, Strided<const T> a, Panel<T> b, T beta,
                                    Strided<T> c, bool takes_packs) {
-  product_packs<64, kMostPacks<64>>(n, a, b, beta, c, takes_packs);
+  if (b.ends_in_half) {
+    product_packs<64, kMostPacks<64>, true>(n, a, b, beta, c, takes_packs);
+  } else {
+    product_packs<64, kMostPacks<64>, false>(n, a, b, beta, c, takes_packs);
+  }
 }
 
 // The same, compiled once for all who multiply.
@@ -180,12 +227,12 @@ SKB_INLINE bool fills_few_sets(Strided<const T> b) {
   return b.rows * std::min(step, period) > ways * period;
 }
 
-// Whether the rows of B, which lie apart and take parts of lines, leave the first cache
-// too little room for anything else.
+// Whether the rows of B, where they lie apart and take parts of lines, leave the first
+// cache too little room for anything else.
 template <typename T>
 SKB_INLINE bool fills_cache(Strided<const T> b) {
   constexpr Index line = 64, most = 24576;
-  return b.rows * (b.cols * Index(sizeof(T)) + line) > most;
+  return b.row_stride != b.cols && b.rows * (b.cols * Index(sizeof(T)) + line) > most;
 }
 
 // Rows of A from which on it pays to copy what would fill the cache: each block of them
@@ -205,15 +252,15 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
     if (may_overlap) j = std::min(j, b.cols - width);
     const Index n_packs = next_packs<n_bytes>((b.cols - j + width - 1) / width);
     const Index count = std::min(b.cols - j, n_packs * width);
-    const bool is_whole = may_overlap || count == n_packs * width;
+    const Index width_of_panel = width_of_packs<T, n_bytes>(count);
+    const bool is_whole = may_overlap || count == width_of_panel;
     const Strided<const T> b_j = b.columns(j, count);
-    Panel<T> panel{b_j.data, b_j.row_stride, count - width};
+    Panel<T> panel = panel_of<n_bytes>(b_j.data, b_j.row_stride, count);
     if (!is_whole || b.col_stride != 1 || fills_few_sets(b_j) ||
         (a.rows >= kFewestReaders && fills_cache(b_j))) {
-      if (!is_whole) panel.last = (n_packs - 1) * width;
-      panel.data = packs;
-      panel.stride = n_packs * width;
-      copy_panel(b_j, panel.stride, packs);
+      copy_panel(b_j, width_of_panel, packs);
+      panel = panel_of<n_bytes, T>(packs, width_of_panel,
+                                   is_whole ? count : width_of_panel);
     }
     product_panel<n_bytes>(n_packs, a, panel, beta, c.columns(j, count),
                            is_whole && c.col_stride == 1);
@@ -285,8 +332,8 @@ SKB_INLINE void for_each_panel(Index k, Index n, Visit&& visit) {
 template <int n_bytes, typename T>
 SKB_INLINE void copy_panels(Strided<const T> b, T* packs) {
   for_each_panel<n_bytes, T>(
-      b.rows, b.cols, [&](Index l, Index depth, Index j, Index count, Index n_packs) {
-        const Index width = n_packs * kPackWidth<T, n_bytes>;
+      b.rows, b.cols, [&](Index l, Index depth, Index j, Index count, Index) {
+        const Index width = width_of_packs<T, n_bytes>(count);
         copy_panel(b.block(l, depth).columns(j, count), width, packs);
         packs += depth * width;
       });
@@ -295,12 +342,11 @@ SKB_INLINE void copy_panels(Strided<const T> b, T* packs) {
 template <int n_bytes, typename T>
 SKB_INLINE void product_by_panels(Strided<const T> a, const T* packs, T beta,
                                   Strided<T> c) {
-  constexpr Index pack = kPackWidth<T, n_bytes>;
   for_each_panel<n_bytes, T>(
       a.cols, c.cols, [&](Index l, Index depth, Index j, Index count, Index n_packs) {
-        const Index width = n_packs * pack;
+        const Index width = width_of_packs<T, n_bytes>(count);
         product_panel<n_bytes>(n_packs, a.columns(l, depth),
-                               Panel<T>{packs, width, width - pack},
+                               panel_of<n_bytes>(packs, width, width),
                                l == 0 ? beta : T(1), c.columns(j, count),
                                count == width && c.col_stride == 1);
         packs += depth * width;
