@@ -84,6 +84,10 @@ using Pack = typename PackOf<T, n_bytes>::type;
 static_assert(alignof(Pack<float>) == alignof(float) &&
                   alignof(Pack<double>) == alignof(double),
               "packs are read from where any number may lie");
+template <typename T, typename P>
+SKB_INLINE void fill_lanes(T value, P& pack) {
+  pack = value - P{};
+}
 #else
 template <typename T, int n_bytes = 32>
 struct Pack {
@@ -103,6 +107,10 @@ struct Pack {
   }
   friend Pack operator+(Pack a, const Pack& b) { return a += b; }
 };
+template <typename T, typename P>
+void fill_lanes(T value, P& pack) {
+  for (T& lane : pack.lane) lane = value;
+}
 #endif
 
 // Transposes the square that packs (8 of float, 4 of double) make as rows.

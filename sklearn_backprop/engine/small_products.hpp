@@ -75,6 +75,8 @@ SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Inde
   using Whole = Pack<T, n_bytes>;
   using Half = Pack<T, n_bytes / 2>;
   constexpr int n_whole = has_half ? n_packs - 1 : n_packs;
+  // An element of A fills the lanes once for both sizes; of double, twice is faster.
+  constexpr bool shares_lanes = has_half && sizeof(T) < sizeof(double);
   const Index row_stride = is_transposed ? 1 : a.row_stride;
   const auto column = [&](int j) {
     return j + 1 < n_packs ? j * kPackWidth<T, n_bytes> : b.last;
@@ -94,8 +96,15 @@ SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Inde
     if constexpr (has_half) half_b_l = *reinterpret_cast<const Half*>(row + b.last);
     for (int i = 0; i < n_rows; ++i) {
       const T a_il = a.data[i * row_stride + l * a.col_stride];
-      for (int j = 0; j < n_whole; ++j) sum[i][j] += a_il * b_l[j];
-      if constexpr (has_half) half_sum[i] += a_il * half_b_l;
+      if constexpr (shares_lanes) {
+        Whole lanes;
+        fill_lanes(a_il, lanes);
+        for (int j = 0; j < n_whole; ++j) sum[i][j] += lanes * b_l[j];
+        half_sum[i] += reinterpret_cast<const Half&>(lanes) * half_b_l;
+      } else {
+        for (int j = 0; j < n_whole; ++j) sum[i][j] += a_il * b_l[j];
+        if constexpr (has_half) half_sum[i] += a_il * half_b_l;
+      }
     }
   }
   for (int i = 0; i < n_rows; ++i) {
