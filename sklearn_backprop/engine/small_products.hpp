@@ -75,8 +75,9 @@ SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Inde
   using Whole = Pack<T, n_bytes>;
   using Half = Pack<T, n_bytes / 2>;
   constexpr int n_whole = has_half ? n_packs - 1 : n_packs;
-  // An element of A fills the lanes once for both sizes; of double, twice is faster.
-  constexpr bool shares_lanes = has_half && sizeof(T) < sizeof(double);
+  // An element of A fills the lanes once for both sizes, unless the compiler then runs
+  // out of registers.
+  constexpr bool shares_lanes = has_half && n_whole > 1 && sizeof(T) < sizeof(double);
   const Index row_stride = is_transposed ? 1 : a.row_stride;
   const auto column = [&](int j) {
     return j + 1 < n_packs ? j * kPackWidth<T, n_bytes> : b.last;
@@ -236,22 +237,24 @@ SKB_INLINE bool fills_few_sets(Strided<const T> b) {
   return b.rows * std::min(step, period) > ways * period;
 }
 
-// Whether the rows of B, where they lie apart and take parts of lines, leave the first
-// cache too little room for anything else.
-template <typename T>
-SKB_INLINE bool fills_cache(Strided<const T> b) {
+// Whether many short packs of B lie across two lines of the first cache, each of them
+// read twice, and too many for it. A pack of 64 bytes takes part in enough arithmetic
+// for that not to matter.
+template <int n_bytes, typename T>
+SKB_INLINE bool crosses_lines(Strided<const T> b) {
   constexpr Index line = 64, most = 24576;
-  return b.row_stride != b.cols && b.rows * (b.cols * Index(sizeof(T)) + line) > most;
+  const Index bytes_of_row = b.cols * Index(sizeof(T)) + line;
+  return n_bytes < line && b.row_stride * Index(sizeof(T)) % n_bytes != 0 &&
+         b.rows * bytes_of_row > most;
 }
 
-// Rows of A from which on it pays to copy what would fill the cache: each block of them
-// reads all of it.
+// Rows of A from which on it pays to copy those, for each block of rows reads all of B.
 constexpr Index kFewestReaders = 16;
 
 // C = A B + beta C for a stretch B, panel by panel. Where columns are left over, the
 // last pack overlaps the one before and writes the same values once more, which beta
-// forbids: then, and where columns are too few or strided, or the cache holds rows that
-// lie apart badly, B is copied.
+// forbids: then, and where columns are too few or strided, or lie badly in the cache, B
+// is copied.
 template <int n_bytes, typename T>
 SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
                                Strided<T> c, T* packs) {
@@ -266,7 +269,7 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
     const Strided<const T> b_j = b.columns(j, count);
     Panel<T> panel = panel_of<n_bytes>(b_j.data, b_j.row_stride, count);
     if (!is_whole || b.col_stride != 1 || fills_few_sets(b_j) ||
-        (a.rows >= kFewestReaders && fills_cache(b_j))) {
+        (a.rows >= kFewestReaders && crosses_lines<n_bytes>(b_j))) {
       copy_panel(b_j, width_of_panel, packs);
       panel = panel_of<n_bytes, T>(packs, width_of_panel,
                                    is_whole ? count : width_of_panel);
