@@ -195,6 +195,20 @@ def test_feature_scale_of_a_network_is_the_largest_magnitude(as_given):
     assert model.feature_scale_.tolist() == [1.0, 0.0, 1.5]
 
 
+@pytest.mark.parametrize("n_rows", [31, 32, 95, 30_001])  # long rows, and two blocks
+@pytest.mark.parametrize("as_given", [np.ascontiguousarray, np.asfortranarray])
+def test_feature_scale_of_many_rows_skips_what_is_missing(n_rows, as_given):
+    X = np.random.RandomState(0).standard_normal((n_rows, 3))
+    X[::7, 1] = np.nan
+    X[:, 2] = np.nan
+    y = np.nan_to_num(X[:, 0])
+    model = BackpropMLPRegressor(
+        (2,), numerical_embedding="piecewise_linear", max_iter=1
+    ).fit(as_given(X), y)
+    expected = [*np.nanmax(np.abs(X[:, :2]), axis=0), 0.0]
+    np.testing.assert_array_equal(model.feature_scale_, expected)
+
+
 @pytest.mark.parametrize("n_rows", [40, 3])  # on the Gram matrix, on the rows
 @pytest.mark.parametrize("as_given", [np.asarray, sparse.csr_matrix])
 @pytest.mark.parametrize("fit_intercept", [True, False])
