@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <numeric>
 #include <type_traits>
@@ -53,8 +54,9 @@ template <typename F, typename T>
 SKB_INLINE void mark_units(const Matrix<const T>& x, const T* b, const Matrix<T>& y,
                            Index count, unsigned char* is_alive) {
   constexpr Index rows_at_once = 32;
-  T n_moving[kUnitsAtOnce];
-  for (Index j = 0; j < count; ++j) n_moving[j] = T(is_alive[j]);
+  using Flag = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  Flag moves[kUnitsAtOnce];  // as wide as T, in which they are found out
+  for (Index j = 0; j < count; ++j) moves[j] = is_alive[j];
   Index n_alive = 0;
   for (Index i = 0; i < y.rows && n_alive < count;) {
     for (const Index end = std::min(i + rows_at_once, y.rows); i < end; ++i) {
@@ -62,13 +64,15 @@ SKB_INLINE void mark_units(const Matrix<const T>& x, const T* b, const Matrix<T>
       const T* a = y.row(i);
       SKB_INDEPENDENT
       for (Index j = 0; j < count; ++j) {
-        n_moving[j] += is_moving<F, T>(z[j] + b[j], a[j]) ? T(1) : T(0);
+        moves[j] |= is_moving<F, T>(z[j] + b[j], a[j]) ? Flag(1) : Flag(0);
       }
     }
     n_alive = 0;
-    for (Index j = 0; j < count; ++j) n_alive += n_moving[j] > T(0) ? 1 : 0;
+    for (Index j = 0; j < count; ++j) n_alive += moves[j];
   }
-  for (Index j = 0; j < count; ++j) is_alive[j] = n_moving[j] > T(0) ? 1 : 0;
+  for (Index j = 0; j < count; ++j) {
+    is_alive[j] = static_cast<unsigned char>(moves[j]);
+  }
 }
 
 // The number of units alive, after these rows. Passes over blocks of units that are.
