@@ -237,19 +237,17 @@ SKB_INLINE bool fills_few_sets(Strided<const T> b) {
   return b.rows * std::min(step, period) > ways * period;
 }
 
-// Whether many short packs of B lie across two lines of the first cache, each of them
-// read twice, and too many for it. A pack of 64 bytes takes part in enough arithmetic
-// for that not to matter.
+// Whether it pays to copy rows of B that fill the first cache as they lie, each with
+// parts of lines at its ends: for short packs, if enough rows of A read them, and
+// sooner if packs lie across two lines. A pack of 64 bytes takes part in enough
+// arithmetic for that not to matter. The limits are those of benchmarks.
 template <int n_bytes, typename T>
-SKB_INLINE bool crosses_lines(Strided<const T> b) {
+SKB_INLINE bool pays_to_copy(Index n_readers, Strided<const T> b) {
   constexpr Index line = 64, most = 24576;
-  const Index bytes_of_row = b.cols * Index(sizeof(T)) + line;
-  return n_bytes < line && b.row_stride * Index(sizeof(T)) % n_bytes != 0 &&
-         b.rows * bytes_of_row > most;
+  const bool fills_cache = b.rows * (b.cols * Index(sizeof(T)) + line) > most;
+  const bool crosses_lines = b.row_stride * Index(sizeof(T)) % n_bytes != 0;
+  return n_bytes < line && fills_cache && n_readers >= (crosses_lines ? 16 : 256);
 }
-
-// Rows of A from which on it pays to copy those, for each block of rows reads all of B.
-constexpr Index kFewestReaders = 16;
 
 // C = A B + beta C for a stretch B, panel by panel. Where columns are left over, the
 // last pack overlaps the one before and writes the same values once more, which beta
@@ -269,7 +267,7 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
     const Strided<const T> b_j = b.columns(j, count);
     Panel<T> panel = panel_of<n_bytes>(b_j.data, b_j.row_stride, count);
     if (!is_whole || b.col_stride != 1 || fills_few_sets(b_j) ||
-        (a.rows >= kFewestReaders && crosses_lines<n_bytes>(b_j))) {
+        pays_to_copy<n_bytes>(a.rows, b_j)) {
       copy_panel(b_j, width_of_panel, packs);
       panel = panel_of<n_bytes, T>(packs, width_of_panel,
                                    is_whole ? count : width_of_panel);
