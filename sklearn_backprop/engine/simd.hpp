@@ -84,9 +84,10 @@ using Pack = typename PackOf<T, n_bytes>::type;
 static_assert(alignof(Pack<float>) == alignof(float) &&
                   alignof(Pack<double>) == alignof(double),
               "packs are read from where any number may lie");
-template <typename T, typename P>
-SKB_INLINE void fill_lanes(T value, P& pack) {
-  pack = value - P{};
+// The size is told, not deduced, which would drop the alignment.
+template <int n_bytes, typename T>
+SKB_INLINE void fill_lanes(T value, Pack<T, n_bytes>& pack) {
+  pack = value - Pack<T, n_bytes>{};
 }
 #else
 template <typename T, int n_bytes = 32>
@@ -107,8 +108,8 @@ struct Pack {
   }
   friend Pack operator+(Pack a, const Pack& b) { return a += b; }
 };
-template <typename T, typename P>
-void fill_lanes(T value, P& pack) {
+template <int n_bytes, typename T>
+void fill_lanes(T value, Pack<T, n_bytes>& pack) {
   for (T& lane : pack.lane) lane = value;
 }
 #endif

@@ -60,9 +60,9 @@ SKB_INLINE Panel<T> panel_of(const T* data, Index stride, Index n_columns) {
 }
 
 // target = sum + beta target
-template <typename P, typename T>
-SKB_INLINE void put(const P& sum, T beta, T* target) {
-  P& pack = *reinterpret_cast<P*>(target);
+template <int n_bytes, typename T>
+SKB_INLINE void put(const Pack<T, n_bytes>& sum, T beta, T* target) {
+  auto& pack = *reinterpret_cast<Pack<T, n_bytes>*>(target);
   pack = beta == T(0) ? sum : sum + beta * pack;
 }
 
@@ -99,7 +99,7 @@ SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Inde
       const T a_il = a.data[i * row_stride + l * a.col_stride];
       if constexpr (shares_lanes) {
         Whole lanes;
-        fill_lanes(a_il, lanes);
+        fill_lanes<n_bytes>(a_il, lanes);
         for (int j = 0; j < n_whole; ++j) sum[i][j] += lanes * b_l[j];
         half_sum[i] += reinterpret_cast<const Half&>(lanes) * half_b_l;
       } else {
@@ -109,8 +109,9 @@ SKB_INLINE void product_block(Strided<const T> a, Panel<T> b, T beta, T* c, Inde
     }
   }
   for (int i = 0; i < n_rows; ++i) {
-    for (int j = 0; j < n_whole; ++j) put(sum[i][j], beta, c + i * ldc + column(j));
-    if constexpr (has_half) put(half_sum[i], beta, c + i * ldc + b.last);
+    for (int j = 0; j < n_whole; ++j)
+      put<n_bytes>(sum[i][j], beta, c + i * ldc + column(j));
+    if constexpr (has_half) put<n_bytes / 2>(half_sum[i], beta, c + i * ldc + b.last);
   }
 }
 
