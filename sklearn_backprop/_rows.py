@@ -124,9 +124,8 @@ def _largest_magnitudes(block) -> np.ndarray:
     """Largest magnitude of each column (p,); 0 where all values are missing."""
     magnitudes = np.abs(block)
     n_long = len(magnitudes) // _ROWS_IN_ONE
-    if n_long > 0 and magnitudes.flags.c_contiguous:
-        n_columns = magnitudes.shape[1]
+    if n_long > 0:
         long = magnitudes[: n_long * _ROWS_IN_ONE].reshape(n_long, -1)
-        largest = np.fmax.reduce(long, axis=0).reshape(_ROWS_IN_ONE, n_columns)
+        largest = np.fmax.reduce(long, axis=0).reshape(_ROWS_IN_ONE, -1)
         magnitudes = np.vstack([largest, magnitudes[n_long * _ROWS_IN_ONE :]])
     return np.fmax.reduce(magnitudes, axis=0, initial=0.0)

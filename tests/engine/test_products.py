@@ -41,9 +41,10 @@ def two_dense_layers(n_in, width, n_out):
         (129, 31, 67, 3),  # packs along the inputs
         (1, 40, 9, 5),
         (23, 1300, 20, 3),  # deeper than one panel
+        (40, 500, 100, 12),  # rows that fill the cache as they lie
         (200, 64, 99, 12),  # short packs that cross lines of the cache
         (50, 1300, 20, 40),  # whole packs and a half, deeper than one panel
-        (21, 40, 72, 56),
+        (21, 40, 72, 56),  # a pack and a half, and three and a half
         (1100, 1, 2100, 2),  # more rows than pass at once: gradients add up
         (300, 200, 150, 33),  # BLAS
     ],
