@@ -92,11 +92,8 @@ def run_threads(options: argparse.Namespace) -> None:
     warnings.simplefilter("ignore", RuntimeWarning)
     teams = [1, *(n for n in options.teams if 1 < n <= options.jobs)]
     for dtype in map(np.dtype, options.dtypes):
-        print(
-            f"\n{dtype.name}: times as fast as one thread, median of the rounds "
-            "(best round by best round)"
-        )
-        head = "".join(f"{n:>15}" for n in teams[1:])
+        print(f"\n{dtype.name}: times as fast as one thread, median of the rounds")
+        head = "".join(f"{n:>8}" for n in teams[1:])
         print(f"{'':<28}{'1: ms':>10}{head}{'serial':>9}{'16 by it':>10}")
         for name in options.subjects:
             seconds = measure(SUBJECTS[name], dtype, teams, options)
@@ -124,24 +121,19 @@ def measure(subject, dtype, teams, options) -> dict[int, list[float]]:
 def print_gains(name: str, seconds: dict[int, list[float]]) -> None:
     """Print how much faster each team is, round by round, in the median.
 
-    Beside it the best time alone over the best of the team, which is what it comes to
-    where no core is held up: a team waits for the slower one at every step. Then the
-    share of the work that the largest team's gain in the median leaves serial, and what
+    Then the share of the work that the largest team's gain leaves serial, and what
     that means for 16 threads (Amdahl, 1967).
     """
     alone = seconds.pop(1)
     gains = {
-        n: (
-            statistics.median(a / t for a, t in zip(alone, team, strict=False)),
-            min(alone) / min(team),
-        )
+        n: statistics.median(a / t for a, t in zip(alone, team, strict=False))
         for n, team in seconds.items()
     }
-    n, (gain, _) = max(gains.items())
+    n, gain = max(gains.items())
     serial = max(0.0, (n / gain - 1) / (n - 1))
     print(
         f"{name:<28}{min(alone) * 1e3:10.1f}"
-        + "".join(f"{f'{g:.2f} ({best:.2f})':>15}" for g, best in gains.values())
+        + "".join(f"{g:8.2f}" for g in gains.values())
         + f"{100 * serial:8.1f}%{1 / (serial + (1 - serial) / 16):10.1f}",
         flush=True,
     )
