@@ -498,7 +498,7 @@ std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
     TeamGradient<T> team_gradient(network, rows.count, size);
     SignalPoll poll;
     Team team(size);
-    value = team_gradient.compute(team, pass, data, rows, weighing, no_probe<T>, poll)
+    value = team_gradient.compute(team, pass, data, rows, weighing, all_alike<T>, poll)
                 .objective;
   }
   return {value, to_array(std::move(gradient), shape_of(network.n_parameters()))};
@@ -531,15 +531,16 @@ nb::dict trace(const Network<T>& network, const Array<const T, 1>& theta, nb::ha
       objective_pass(theta.data(), statistics, fixed, settings, gradient.data());
   pass.input_gradient = of_inputs.data();
   TraceProbe<T> probe;
+  pass.probe = &probe;
   auto nothing = [] {};
   TeamGradient<T> alone(network, rows.count, 1, rows.count);
   Team team(1);
-  const double value = alone
-                           .compute(
-                               team, pass, data, rows,
-                               weighing_of(settings, weight_of(data, rows), rows.count),
-                               [&](int) { return &probe; }, nothing)
-                           .objective;
+  const double value =
+      alone
+          .compute(team, pass, data, rows,
+                   weighing_of(settings, weight_of(data, rows), rows.count),
+                   all_alike<T>, nothing)
+          .objective;
   nb::list layers;
   for (const auto& [number, record] : probe.records()) {
     nb::dict layer;

@@ -12,7 +12,6 @@
 #include "denormals.hpp"
 #include "network.hpp"
 #include "norms.hpp"
-#include "probes.hpp"
 #include "team.hpp"
 
 namespace sklearn_backprop {
@@ -32,12 +31,9 @@ struct GradientMeasures {
   bool is_finite() const { return std::isfinite(objective + squares); }
 };
 
-// A member's stretch of theta: whole vector registers, as far as that goes.
-inline std::pair<Index, Index> slice_of(const Member& member, Index n) {
-  constexpr Index unit = 16;
-  const auto [begin, end] = member.share_of((n + unit - 1) / unit);
-  return {std::min(n, begin * unit), std::min(n, end * unit)};
-}
+// For members who pass their rows all alike.
+template <typename T>
+void all_alike(int /* rank */, Pass<T>& /* own */) {}
 
 template <typename T>
 class TeamGradient {
@@ -59,21 +55,28 @@ class TeamGradient {
   int team_size() const { return static_cast<int>(members_.size()); }
 
   // pass.gradient becomes the gradient of the selected rows' objective. `pass` says all
-  // but where rows and caches are; probe_of(rank), if any, sees that member's rows.
-  // between() is called by the leader now and then; it may throw.
-  template <typename ProbeOf, typename Between>
+  // but where rows and caches are; equip(rank, own) adds what is that member's own: a
+  // probe, which sees its rows. between() is called by the leader now and then; it may
+  // throw.
+  template <typename Equip, typename Between>
   const GradientMeasures& compute(Team& team, const Pass<T>& pass, const Data<T>& data,
                                   Selection rows, const Weighing& weighing,
-                                  const ProbeOf& probe_of, Between& between) {
+                                  const Equip& equip, Between& between) {
+    auto own_pass = [&](const Member& member) {
+      Pass<T> own = pass;
+      equip(member.rank(), own);
+      return own;
+    };
     auto pass_share = [&](Member& member) {
-      pass_rows(member, pass, data, rows, weighing, probe_of(member.rank()), between);
+      pass_rows(member, own_pass(member), data, rows, weighing, between);
     };
     if (network_->couples_rows()) {
       team.share_side_by_side(pass_share);
     } else {
       team.share(pass_share);
     }
-    team.share([&](Member& member) { collect(member, pass, weighing); });
+    team.share(
+        [&](const Member& member) { collect(member, own_pass(member), weighing); });
     return add_measures(weighing);
   }
 
@@ -125,8 +128,7 @@ class TeamGradient {
 
   template <typename Between>
   void pass_rows(Member& member, const Pass<T>& pass, const Data<T>& data,
-                 Selection rows, const Weighing& weighing, Probe<T>* probe,
-                 Between& between) {
+                 Selection rows, const Weighing& weighing, Between& between) {
     Own& own = own_of(member);
     if (own.workspace.max_rows() == 0) make_room(member, own);
     const auto [first, last] = member.share_of(rows.count);
@@ -134,7 +136,6 @@ class TeamGradient {
     Pass<T> mine = pass;
     mine.workspace = &own.workspace;
     mine.member = &member;
-    mine.probe = probe;
     if (!member.is_first()) {
       mine.gradient = own.partial.data();
       mine.new_running = nullptr;
@@ -162,7 +163,7 @@ class TeamGradient {
   void collect(const Member& member, const Pass<T>& pass, const Weighing& weighing) {
     const FlushDenormals flushing;
     Own& own = own_of(member);
-    const auto [begin, end] = slice_of(member, network_->n_parameters());
+    const auto [begin, end] = member.slice_of(network_->n_parameters());
     // A member without rows has left zeros.
     for (std::size_t rank = 1; rank < members_.size(); ++rank) {
       add_to(pass.gradient, members_[rank].partial.data(), begin, end, T(1));

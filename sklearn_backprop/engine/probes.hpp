@@ -14,12 +14,6 @@
 
 namespace sklearn_backprop {
 
-// For members whose passes nobody looks at.
-template <typename T>
-Probe<T>* no_probe(int /* rank */) {
-  return nullptr;
-}
-
 // What the units did that report to one column of the records.
 struct UnitCounts {
   std::vector<unsigned char> is_alive;  // per unit, of all copies of the layer

@@ -104,6 +104,12 @@ class Member {
   std::pair<Index, Index> share_of(Index n) const {
     return {n * rank_ / size(), n * (rank_ + 1) / size()};
   }
+  // The same, in whole vector registers as far as that goes.
+  std::pair<Index, Index> slice_of(Index n) const {
+    constexpr Index unit = 16;
+    const auto [begin, end] = share_of((n + unit - 1) / unit);
+    return {std::min(n, begin * unit), std::min(n, end * unit)};
+  }
 
  private:
   Team* team_;

@@ -15,6 +15,7 @@
 #include "gradient.hpp"
 #include "network.hpp"
 #include "optimizers.hpp"
+#include "probes.hpp"
 #include "recorder.hpp"
 
 namespace sklearn_backprop {
@@ -93,7 +94,7 @@ class Trainer {
         training_pass(theta, running, constants, settings.seed, state_.t + 1);
     pass.first_row = first_row;
     Team team(size);
-    return gradient.compute(team, pass, data, rows, settings.weighing, no_probe<T>,
+    return gradient.compute(team, pass, data, rows, settings.weighing, all_alike<T>,
                             between);
   }
 
@@ -121,6 +122,7 @@ class Trainer {
     Recorder<T> recorder(settings.record, *network_, gradient.team_size());
     EpochResult result;
     Team team(gradient.team_size());
+    auto equip = [&](int rank, Pass<T>& own) { own.probe = recorder.probe(rank); };
     for (Index begin = 0; begin < rows.count; begin += settings.batch_size) {
       const Selection batch =
           rows.part(begin, std::min(settings.batch_size, rows.count - begin));
@@ -128,9 +130,8 @@ class Trainer {
       between();
       const Pass<T> pass =
           training_pass(theta, running, constants, settings.seed, state_.t + 1);
-      const GradientMeasures& measures = gradient.compute(
-          team, pass, data, batch, settings.weighing,
-          [&](int rank) { return recorder.probe(rank); }, between);
+      const GradientMeasures& measures =
+          gradient.compute(team, pass, data, batch, settings.weighing, equip, between);
       if (!measures.is_finite()) {
         result.divergence = find_divergence(pass, data, batch, measures.objective);
         break;
@@ -212,7 +213,7 @@ class Trainer {
     if (turns) {
       team.share([&](const Member& member) {
         const FlushDenormals flushing;
-        const auto [begin, end] = slice_of(member, n);
+        const auto [begin, end] = member.slice_of(n);
         clip(own_step(member), begin, end);
       });
       team.share([&](const Member& member) { turn_matrices(member); });
@@ -220,7 +221,7 @@ class Trainer {
     team.share([&](const Member& member) {
       const FlushDenormals flushing;
       OwnStep& own = own_step(member);
-      const auto [begin, end] = slice_of(member, n);
+      const auto [begin, end] = member.slice_of(n);
       if (!turns) clip(own, begin, end);
       optimizer_->step(state_, t, settings.learning_rate, network_->table(), begin, end,
                        gradient_.data(), theta);
@@ -280,8 +281,8 @@ class Trainer {
     std::vector<T> gradient(gradient_.size());
     pass.gradient = gradient.data();
     pass.new_running = nullptr;
-    alone.compute(
-        team, pass, data, batch, Weighing{}, [&](int) { return &probe; }, nothing);
+    pass.probe = &probe;
+    alone.compute(team, pass, data, batch, Weighing{}, all_alike<T>, nothing);
     if (probe.number() >= 0) return {"activation", probe.number(), -1};
     if (!std::isfinite(objective)) return {"loss", -1, -1};
     const auto& rows = network_->table().rows();
