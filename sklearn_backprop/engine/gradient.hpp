@@ -55,9 +55,9 @@ class TeamGradient {
   int team_size() const { return static_cast<int>(members_.size()); }
 
   // pass.gradient becomes the gradient of the selected rows' objective. `pass` says all
-  // but where rows and caches are; equip(rank, own) adds what is that member's own: a
-  // probe, which sees its rows. between() is called by the leader now and then; it may
-  // throw.
+  // but where rows and caches are; equip(rank, own) changes what is that member's own:
+  // its copy of theta, and a probe, which sees its rows. between() is called by the
+  // leader now and then; it may throw.
   template <typename Equip, typename Between>
   const GradientMeasures& compute(Team& team, const Pass<T>& pass, const Data<T>& data,
                                   Selection rows, const Weighing& weighing,

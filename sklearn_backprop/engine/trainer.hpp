@@ -17,6 +17,7 @@
 #include "optimizers.hpp"
 #include "probes.hpp"
 #include "recorder.hpp"
+#include "replicas.hpp"
 
 namespace sklearn_backprop {
 
@@ -54,7 +55,7 @@ struct EpochResult {
 };
 
 // Threads for a step on so many rows: small steps stay on one thread, for sharing out
-// three times costs some microseconds on an idle machine, and more on a busy one.
+// four times costs some microseconds on an idle machine, and more on a busy one.
 template <typename T>
 int team_size_for(const Network<T>& network, Index n_rows, int n_threads) {
   constexpr double products_per_thread = 2e6;
@@ -107,8 +108,9 @@ class Trainer {
       }
     }
     Team team(1);
+    replicas_.start(team, network_->table(), theta);
     steps_.resize(std::max<std::size_t>(steps_.size(), 1));
-    step(team, std::sqrt(squares), settings, false, theta);
+    step(team, std::sqrt(squares), settings, false);
   }
 
   // The calling thread calls between() before every step and amid long ones; it may
@@ -122,7 +124,11 @@ class Trainer {
     Recorder<T> recorder(settings.record, *network_, gradient.team_size());
     EpochResult result;
     Team team(gradient.team_size());
-    auto equip = [&](int rank, Pass<T>& own) { own.probe = recorder.probe(rank); };
+    replicas_.start(team, network_->table(), theta);
+    auto equip = [&](int rank, Pass<T>& own) {
+      own.theta = replicas_.of(rank);
+      own.probe = recorder.probe(rank);
+    };
     for (Index begin = 0; begin < rows.count; begin += settings.batch_size) {
       const Selection batch =
           rows.part(begin, std::min(settings.batch_size, rows.count - begin));
@@ -140,7 +146,7 @@ class Trainer {
       if (settings.rates != nullptr) {
         of_step.learning_rate = settings.rates[begin / settings.batch_size];
       }
-      step(team, std::sqrt(measures.squares), of_step, recorder.is_on(), theta);
+      step(team, std::sqrt(measures.squares), of_step, recorder.is_on());
       if (recorder.is_on()) record(measures, recorder);
       result.loss += measures.objective * double(batch.count) / double(rows.count);
       ++result.n_steps;
@@ -202,7 +208,7 @@ class Trainer {
   // Every member clips and steps on its slice of theta. Where matrices are turned as a
   // whole, all is clipped before, and each is turned by one member.
   void step(Team& team, double gradient_norm, const StepSettings& settings,
-            bool measures_it, T* theta) {
+            bool measures_it) {
     const std::int64_t t = state_.t + 1;
     const Index n = network_->n_parameters();
     const bool turns = !matrices_.empty();
@@ -222,11 +228,13 @@ class Trainer {
       const FlushDenormals flushing;
       OwnStep& own = own_step(member);
       const auto [begin, end] = member.slice_of(n);
+      T* theta = replicas_.of(member.rank());
       if (!turns) clip(own, begin, end);
       optimizer_->step(state_, t, settings.learning_rate, network_->table(), begin, end,
                        gradient_.data(), theta);
       if (measures_it) measure_step(begin, end, theta, own);
     });
+    replicas_.exchange(team, gradient_.data());
     state_.t = t;
   }
 
@@ -302,6 +310,7 @@ class Trainer {
   std::vector<T> gradient_;
   std::vector<ArrayMatrix> matrices_;  // those that the optimizer turns
   std::vector<OwnStep> steps_;
+  Replicas<T> replicas_;
   std::vector<double> update_ratio_;
   std::optional<TeamGradient<T>> team_gradient_;
   std::pair<Index, int> team_gradient_key_{0, 0};
