@@ -494,10 +494,10 @@ std::pair<double, nb::ndarray<nb::numpy, T>> value_and_gradient(
     const Pass<T> pass =
         objective_pass(theta.data(), statistics, fixed, settings, gradient.data());
     const Weighing weighing = weighing_of(settings, weight_of(data, rows), rows.count);
-    const int size = team_size_for(network, rows.count, n_threads);
-    TeamGradient<T> team_gradient(network, rows.count, size);
+    const int n_busy = team_size_for(network, rows.count, n_threads);
+    Team team(n_shares_for(network, rows.count, n_busy), n_busy);
+    TeamGradient<T> team_gradient(network, rows.count, team.size());
     SignalPoll poll;
-    Team team(size);
     value = team_gradient.compute(team, pass, data, rows, weighing, all_alike<T>, poll)
                 .objective;
   }

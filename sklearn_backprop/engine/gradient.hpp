@@ -35,6 +35,19 @@ struct GradientMeasures {
 template <typename T>
 void all_alike(int /* rank */, Pass<T>& /* own */) {}
 
+// Into how many shares so many threads divide rows: into several for each, so that one
+// that is slow does fewer, as long as it takes little to sum their partial gradients.
+template <typename T>
+int n_shares_for(const Network<T>& network, Index n_rows, int n_threads) {
+  if (n_threads == 1 || network.couples_rows()) return n_threads;
+  constexpr Index most_each = 8, most_bytes = Index(8) << 20;
+  const Index by_rows = n_rows / network.rows_at_once();
+  const Index by_bytes =
+      most_bytes / (Index(sizeof(T)) * std::max<Index>(1, network.n_parameters()));
+  const Index most = std::min({most_each * n_threads, by_rows, by_bytes});
+  return std::max(n_threads, static_cast<int>(most));
+}
+
 template <typename T>
 class TeamGradient {
  public:
@@ -56,12 +69,13 @@ class TeamGradient {
 
   // pass.gradient becomes the gradient of the selected rows' objective. `pass` says all
   // but where rows and caches are; equip(rank, own) changes what is that member's own:
-  // its copy of theta, and a probe, which sees its rows. between() is called by the
-  // leader now and then; it may throw.
+  // its copy of theta, and a probe, which sees its rows. The leader calls between()
+  // before all else, and then now and then; it may throw.
   template <typename Equip, typename Between>
   const GradientMeasures& compute(Team& team, const Pass<T>& pass, const Data<T>& data,
                                   Selection rows, const Weighing& weighing,
                                   const Equip& equip, Between& between) {
+    workspaces_.resize(size_of(team.n_threads()));
     auto own_pass = [&](const Member& member) {
       Pass<T> own = pass;
       equip(member.rank(), own);
@@ -81,9 +95,8 @@ class TeamGradient {
   }
 
  private:
-  // What one member works with.
+  // What one member leaves.
   struct alignas(64) Own {
-    Workspace<T> workspace;
     std::vector<T> partial;  // its gradient; the first member's is the result's memory
     double value = 0;
     double squares = 0;
@@ -97,9 +110,11 @@ class TeamGradient {
   }
 
   // Once, by the thread that works there, so that what it needs is near it.
-  void make_room(const Member& member, Own& own) const {
+  Workspace<T>& make_room(const Member& member, Own& own) {
     if (!member.is_first()) own.partial.resize(size_of(network_->n_parameters()));
-    own.workspace = network_->make_workspace(rows_at_once_);
+    Workspace<T>& workspace = workspaces_[size_of(member.thread())];
+    if (workspace.max_rows() == 0) workspace = network_->make_workspace(rows_at_once_);
+    return workspace;
   }
 
   // What the rows [begin, end) of a selection count in the objective, and in its
@@ -130,11 +145,10 @@ class TeamGradient {
   void pass_rows(Member& member, const Pass<T>& pass, const Data<T>& data,
                  Selection rows, const Weighing& weighing, Between& between) {
     Own& own = own_of(member);
-    if (own.workspace.max_rows() == 0) make_room(member, own);
     const auto [first, last] = member.share_of(rows.count);
     fill_shares(data, rows, first, last, weighing);
     Pass<T> mine = pass;
-    mine.workspace = &own.workspace;
+    mine.workspace = &make_room(member, own);
     mine.member = &member;
     if (!member.is_first()) {
       mine.gradient = own.partial.data();
@@ -144,7 +158,7 @@ class TeamGradient {
     Index begin = first;
     do {
       if (member.must_stop()) throw TeamStopped{};
-      if (begin > first && member.is_first()) between();
+      if (member.is_with_leader()) between();
       const FlushDenormals flushing;  // not of what handlers of signals compute
       const Index n = std::min(rows_at_once_, last - begin);
       mine.first_row = pass.first_row + begin;
@@ -227,6 +241,7 @@ class TeamGradient {
   Index rows_at_once_ = 0;
   std::vector<T> shares_, row_shares_;
   std::vector<Own> members_;
+  std::vector<Workspace<T>> workspaces_;  // of each thread
   GradientMeasures measures_;
 };
 

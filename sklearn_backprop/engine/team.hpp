@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <stdexcept>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -88,11 +89,15 @@ class Team;
 // One share of the work, as the work sees it.
 class Member {
  public:
-  Member(Team& team, int rank) : team_(&team), rank_(rank) {}
+  Member(Team& team, int rank, int thread)
+      : team_(&team), rank_(rank), thread_(thread) {}
 
   int rank() const { return rank_; }
   int size() const;
-  // The share of the leader, which no helper does.
+  // Who does the share: 0 is the leader.
+  int thread() const { return thread_; }
+  bool is_with_leader() const { return thread_ == 0; }
+  // The share that the leader does, and no helper.
   bool is_first() const { return rank_ == 0; }
   // Whether another share has failed: what is done from now on is for nothing.
   bool must_stop() const;
@@ -114,20 +119,24 @@ class Member {
  private:
   Team* team_;
   int rank_;
+  int thread_;
 };
 
 class Team {
  public:
-  explicit Team(int size)
+  explicit Team(int size) : Team(size, size) {}
+  // With more shares than threads one that is slow, or kept waiting, does fewer.
+  Team(int size, int n_threads)
       : size_(std::max(1, size)),
+        n_threads_(std::clamp(n_threads, 1, size_)),
         barrier_(size_),
         claims_(static_cast<std::size_t>(size_)),
         offered_(static_cast<std::size_t>(size_)),
         failures_(static_cast<std::size_t>(size_)) {
     ask_for_room();
-    helpers_.reserve(static_cast<std::size_t>(size_ - 1));
+    helpers_.reserve(static_cast<std::size_t>(n_threads_ - 1));
     try {
-      for (int rank = 1; rank < size_; ++rank) {
+      for (int rank = 1; rank < n_threads_; ++rank) {
         helpers_.emplace_back([this, rank] { help(rank); });
       }
     } catch (const std::system_error&) {  // no room for one more thread
@@ -140,6 +149,7 @@ class Team {
   Team& operator=(const Team&) = delete;
 
   int size() const { return size_; }
+  int n_threads() const { return n_threads_; }
 
   // Calls work(member) once for every rank, and returns when all calls have. A thread
   // that is done with its own share takes one that nobody has begun, so that a helper
@@ -152,6 +162,7 @@ class Team {
   // The same with every share on a thread of its own, so that they may add up.
   template <typename Work>
   void share_side_by_side(const Work& work) {
+    if (n_threads_ < size_) throw std::logic_error("more shares than threads");
     share_out(work, true);
   }
 
@@ -166,7 +177,7 @@ class Team {
   template <typename Work>
   void share_out(const Work& work, bool side_by_side) {
     if (size_ == 1) {
-      Member alone(*this, 0);
+      Member alone(*this, 0, 0);
       work(alone);
       return;
     }
@@ -179,7 +190,7 @@ class Team {
     const unsigned phase = phase_.load(std::memory_order_relaxed) + 1;
     claims_[0].phase.store(phase, std::memory_order_relaxed);
     phase_.store(phase, std::memory_order_release);
-    do_share(0);
+    do_share(0, 0);
     do_what_is_left(phase, 0);
     wait_until([&] { return n_done_.load(std::memory_order_acquire) == size_; });
     if (barrier_.is_broken()) throw_failure();
@@ -188,13 +199,13 @@ class Team {
   // glibc ends a process whose new thread finds no room for what is its own: ask for
   // room first, which throws. One page is touched, or the compiler would not ask.
   void ask_for_room() const {
-    if (size_ == 1) return;
-    const auto n = kRoomOfThread * static_cast<std::size_t>(size_ - 1);
+    if (n_threads_ == 1) return;
+    const auto n = kRoomOfThread * static_cast<std::size_t>(n_threads_ - 1);
     const std::unique_ptr<volatile char[]> room(new volatile char[n]);
     room[0] = 0;
   }
 
-  void help(int rank) {
+  void help(int thread) {
     make_room_for_exceptions();
     for (unsigned seen = 0;;) {
       unsigned phase = seen;
@@ -204,18 +215,18 @@ class Team {
       });
       if (is_dismissed_.load(std::memory_order_acquire)) return;
       seen = phase;
-      if (claim(rank, phase)) do_share(rank);
-      do_what_is_left(phase, rank);
+      if (claim(thread, phase)) do_share(thread, thread);
+      do_what_is_left(phase, thread);
     }
   }
 
   // Does the shares that nobody has begun. The leader's is never among them: it is
   // claimed before a phase begins.
-  void do_what_is_left(unsigned phase, int rank) {
+  void do_what_is_left(unsigned phase, int thread) {
     if (is_side_by_side_.load(std::memory_order_relaxed)) return;
     for (int k = 1; k < size_; ++k) {
-      const int other = (rank + k) % size_;
-      if (claim(other, phase)) do_share(other);
+      const int other = (thread + k) % size_;
+      if (claim(other, phase)) do_share(other, thread);
     }
   }
 
@@ -228,9 +239,9 @@ class Team {
         before, phase, std::memory_order_acq_rel, std::memory_order_relaxed);
   }
 
-  void do_share(int rank) {
+  void do_share(int rank, int thread) {
     try {
-      Member member(*this, rank);
+      Member member(*this, rank, thread);
       call_(work_, member);
     } catch (const TeamStopped&) {
     } catch (...) {
@@ -257,7 +268,8 @@ class Team {
   // left.
   static constexpr std::size_t kRoomOfThread = std::size_t(72) << 20;
 
-  const int size_;
+  const int size_;  // shares
+  const int n_threads_;
   Barrier barrier_;
   std::vector<Claim> claims_;
   std::vector<const void*> offered_;  // what members add up

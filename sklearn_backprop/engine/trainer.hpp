@@ -133,7 +133,6 @@ class Trainer {
       const Selection batch =
           rows.part(begin, std::min(settings.batch_size, rows.count - begin));
       if (data.weight != nullptr && !(weight_of(data, batch) > 0)) continue;
-      between();
       const Pass<T> pass =
           training_pass(theta, running, constants, settings.seed, state_.t + 1);
       const GradientMeasures& measures =

@@ -622,6 +622,26 @@ def test_two_threads_are_one_to_rounding_and_the_same_each_time(normalization):
     )
 
 
+@pytest.mark.parametrize("n_threads", [2, 3])
+@pytest.mark.parametrize("n_rows", [20_011, 400_009])
+def test_who_does_a_share_of_many_rows_changes_no_bit(n_rows, n_threads):
+    """There are several for each thread, and whoever is free takes the next."""
+    layers, n, _ = make_layers(N_FEATURES, (12,), 3, "tanh", dropout=0.2)
+    network = make_network(layers, "log_loss", "softmax")
+    X, Y, weight = make_data("log_loss", "softmax", 3, n_rows=n_rows)
+    theta, _ = start(n, 0, scale=0.1)
+    options = {"seed": 1, "alpha": 0.1}
+    one = network.value_and_gradient(theta, X, Y, weight, **options)
+    options["n_threads"] = n_threads
+    first = network.value_and_gradient(theta, X, Y, weight, **options)
+    np.testing.assert_allclose(first[0], one[0], rtol=1e-12)
+    np.testing.assert_allclose(first[1], one[1], rtol=1e-9, atol=1e-14)
+    for _ in range(5):
+        again = network.value_and_gradient(theta, X, Y, weight, **options)
+        assert again[0] == first[0]
+        np.testing.assert_array_equal(again[1], first[1])
+
+
 def test_mini_batches_may_have_rates_of_their_own():
     """An epoch of two is two of one; a weightless one keeps its rate."""
     layers, n, _ = make_layers(N_FEATURES, (5,), 1, "tanh")
