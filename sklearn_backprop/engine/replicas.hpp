@@ -18,8 +18,8 @@ namespace sklearn_backprop {
 template <typename T>
 class Replicas {
  public:
-  // From now on all members have what theta holds: the first has theta itself, the
-  // others have copies, unless it is so large that no cache keeps it.
+  // From now on all members have what theta holds: the first has theta itself, and so
+  // have the others where it is so large that copies cost what they spare.
   void start(Team& team, const ParameterTable& table, T* theta) {
     constexpr std::size_t most_bytes = std::size_t(3) << 20;
     const auto n = static_cast<std::size_t>(table.n_parameters());

@@ -22,21 +22,23 @@ def ctrl_c_raises():
     signal.signal(signal.SIGINT, before)
 
 
-def interrupt(part, whole, n_parts):
+def interrupt(part, whole, n_parts, after=0.0):
     """Run `whole`, n_parts times the work of `part`, and have it interrupted.
 
-    Its end comes within a twentieth of the time that it would take on this machine now:
-    no thread goes on to the end of its share.
+    That is done at once, or after a share of the time that it would take on this
+    machine now. Its end comes within a twentieth of that time: no thread goes on to the
+    end of its share.
     """
     part()
     began = time.perf_counter()
     part()
     expected = n_parts * (time.perf_counter() - began)
-    threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+    delay = max(0.2, after * expected)
+    threading.Timer(delay, signal.raise_signal, [signal.SIGINT]).start()
     began = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         whole()
-    assert time.perf_counter() - began < max(expected / 20, 2.0)
+    assert time.perf_counter() - began < delay + max(expected / 20, 1.8)
 
 
 def a_network(*widths):
@@ -99,6 +101,17 @@ def test_passes_over_many_rows_answer(what, n_threads):
             getattr(network, what)(theta, running, rows, n_threads=n_threads)
 
     interrupt(lambda: run(1000), lambda: run(600_000), 600)
+
+
+def test_a_gradient_in_many_shares_answers():
+    """The leader looks for signals in each share that it does."""
+    network, theta, _ = a_network(128, 128)
+    X, Y = np.zeros((4_000_000, 8)), np.zeros((4_000_000, 1))
+
+    def run(n_rows):
+        network.value_and_gradient(theta, X[:n_rows], Y[:n_rows], n_threads=2)
+
+    interrupt(lambda: run(50_000), lambda: run(4_000_000), 80, after=0.25)
 
 
 @pytest.mark.parametrize(("n_threads", "dtype"), [(1, np.float32), (2, np.float64)])
