@@ -7,7 +7,6 @@
 #include <atomic>
 #include <cstddef>
 #include <exception>
-#include <memory>
 #include <new>
 #include <stdexcept>
 #include <system_error>
@@ -17,6 +16,10 @@
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
+#endif
+
+#if defined(__GLIBC__)
+#include <sys/mman.h>
 #endif
 
 #include "simd.hpp"
@@ -197,12 +200,17 @@ class Team {
   }
 
   // glibc ends a process whose new thread finds no room for what is its own: ask for
-  // room first, which throws. One page is touched, or the compiler would not ask.
+  // room first. Nothing is written there, or the system would find a page, and take it
+  // back from every processor that runs a thread of this process: as long as a step.
   void ask_for_room() const {
+#if defined(__GLIBC__)
     if (n_threads_ == 1) return;
     const auto n = kRoomOfThread * static_cast<std::size_t>(n_threads_ - 1);
-    const std::unique_ptr<volatile char[]> room(new volatile char[n]);
-    room[0] = 0;
+    void* const room =
+        ::mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) throw std::bad_alloc();
+    ::munmap(room, n);
+#endif
   }
 
   void help(int thread) {
