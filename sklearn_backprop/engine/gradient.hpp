@@ -142,12 +142,13 @@ class TeamGradient {
   }
 
   template <typename Between>
-  void pass_rows(Member& member, const Pass<T>& pass, const Data<T>& data,
-                 Selection rows, const Weighing& weighing, Between& between) {
+  void pass_rows(Member& member, Pass<T> mine, const Data<T>& data, Selection rows,
+                 const Weighing& weighing, Between& between) {
     Own& own = own_of(member);
     const auto [first, last] = member.share_of(rows.count);
     fill_shares(data, rows, first, last, weighing);
-    Pass<T> mine = pass;
+    const Index first_row = mine.first_row;
+    T* const input_gradient = mine.input_gradient;
     mine.workspace = &make_room(member, own);
     mine.member = &member;
     if (!member.is_first()) {
@@ -161,9 +162,9 @@ class TeamGradient {
       if (member.is_with_leader()) between();
       const FlushDenormals flushing;  // not of what handlers of signals compute
       const Index n = std::min(rows_at_once_, last - begin);
-      mine.first_row = pass.first_row + begin;
-      if (pass.input_gradient != nullptr) {
-        mine.input_gradient = pass.input_gradient + begin * network_->n_inputs();
+      mine.first_row = first_row + begin;
+      if (input_gradient != nullptr) {
+        mine.input_gradient = input_gradient + begin * network_->n_inputs();
       }
       mine.loss_share = shares_.data() + begin * rows.width;
       if (!row_shares_.empty())
