@@ -271,10 +271,8 @@ class Team {
     for (std::thread& helper : helpers_) helper.join();
   }
 
-  // Its stack, 8 MiB as a rule, and so much beside that glibc asks the system for it,
-  // as it will for the thread, instead of taking what one of its heaps of 64 MiB has
-  // left.
-  static constexpr std::size_t kRoomOfThread = std::size_t(72) << 20;
+  // Its stack, 8 MiB as a rule, and more than enough for its own data.
+  static constexpr std::size_t kRoomOfThread = std::size_t(9) << 20;
 
   const int size_;  // shares
   const int n_threads_;
