@@ -70,7 +70,8 @@ class TeamGradient {
   // pass.gradient becomes the gradient of the selected rows' objective. `pass` says all
   // but where rows and caches are; equip(rank, own) changes what is that member's own:
   // its copy of theta, and a probe, which sees its rows. The leader calls between()
-  // before all else, and then now and then; it may throw.
+  // before all else, and then now and then; it may throw. A gradient of the inputs is
+  // of rows that pass at once, by one member.
   template <typename Equip, typename Between>
   const GradientMeasures& compute(Team& team, const Pass<T>& pass, const Data<T>& data,
                                   Selection rows, const Weighing& weighing,
@@ -148,7 +149,6 @@ class TeamGradient {
     const auto [first, last] = member.share_of(rows.count);
     fill_shares(data, rows, first, last, weighing);
     const Index first_row = mine.first_row;
-    T* const input_gradient = mine.input_gradient;
     mine.workspace = &make_room(member, own);
     mine.member = &member;
     if (!member.is_first()) {
@@ -163,9 +163,6 @@ class TeamGradient {
       const FlushDenormals flushing;  // not of what handlers of signals compute
       const Index n = std::min(rows_at_once_, last - begin);
       mine.first_row = first_row + begin;
-      if (input_gradient != nullptr) {
-        mine.input_gradient = input_gradient + begin * network_->n_inputs();
-      }
       mine.loss_share = shares_.data() + begin * rows.width;
       if (!row_shares_.empty())
         mine.row_share = row_shares_.data() + begin * rows.width;
