@@ -26,7 +26,8 @@ struct Matrix {
   }
 };
 
-// A matrix with any two strides, so that it may be a transpose.
+// A matrix with any two strides, so that it may be a transpose. One that is `far` is
+// read from memory, and not from a cache.
 template <typename T>
 struct Strided {
   T* data = nullptr;
@@ -34,17 +35,21 @@ struct Strided {
   Index cols = 0;
   Index row_stride = 0;
   Index col_stride = 1;
+  bool is_far = false;
 
   operator Strided<const T>() const {
-    return {data, rows, cols, row_stride, col_stride};
+    return {data, rows, cols, row_stride, col_stride, is_far};
   }
-  Strided transposed() const { return {data, cols, rows, col_stride, row_stride}; }
+  Strided transposed() const {
+    return {data, cols, rows, col_stride, row_stride, is_far};
+  }
   Strided block(Index first, Index count) const {
-    return {data + first * row_stride, count, cols, row_stride, col_stride};
+    return {data + first * row_stride, count, cols, row_stride, col_stride, is_far};
   }
   Strided columns(Index first, Index count) const {
-    return {data + first * col_stride, rows, count, row_stride, col_stride};
+    return {data + first * col_stride, rows, count, row_stride, col_stride, is_far};
   }
+  Strided as_near() const { return {data, rows, cols, row_stride, col_stride}; }
 };
 
 template <typename T>
@@ -85,13 +90,15 @@ struct Csr {
 };
 
 // What a layer reads: `dense`, or, when `csr` is given, rows order[0], order[1], ... of
-// it (rows first, first + 1, ... without an order).
+// it (rows first, first + 1, ... without an order). Dense rows of data that no cache
+// holds are far.
 template <typename T>
 struct Rows {
   Matrix<const T> dense;
   const Csr<T>* csr = nullptr;
   const std::int64_t* order = nullptr;
   Index first = 0;
+  bool is_far = false;
 
   Rows() = default;
   explicit Rows(const Matrix<T>& m) : dense{m.data, m.rows, m.cols, m.stride} {}
@@ -114,5 +121,13 @@ struct Rows {
     return part;
   }
 };
+
+// Dense rows, to be read for the first time.
+template <typename T>
+Strided<const T> strided(const Rows<T>& x) {
+  Strided<const T> view = strided(x.dense);
+  view.is_far = x.is_far;
+  return view;
+}
 
 }  // namespace sklearn_backprop

@@ -160,6 +160,7 @@ class Network {
       copy_rows(x, copy);
     } else if (rows.order == nullptr) {
       x.dense.data += rows.first * x.dense.stride;
+      x.is_far = true;
       return x;
     } else {
       for (Index i = 0; i < copy.rows; ++i) {

@@ -52,7 +52,7 @@ void multiply(const Rows<T>& x, const T* W, const Matrix<T>& y) {
   } else if (n == 1 && is_tiny(y.rows, n, k)) {
     small_row_products(x.dense, W, y);
   } else if (is_small<T>(y.rows, n, k)) {
-    small_product<T>(strided(x.dense), strided(W, k, n), T(0), strided(y));
+    small_product<T>(strided(x), strided(W, k, n), T(0), strided(y));
   } else if (n == 1 && y.stride == 1) {
     blas::gemv('T', k, y.rows, T(1), x.dense.data, x.dense.stride, W, T(0), y.data);
   } else {

@@ -44,6 +44,15 @@ SKB_INLINE void prefetch_to_write(const void* at) {
 #endif
 }
 
+// Fetches one that is read later, into the second cache: the first is soon full.
+SKB_INLINE void prefetch_to_read(const void* at) {
+#if defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(at, 0, 2);
+#else
+  (void)at;
+#endif
+}
+
 using Index = std::int64_t;
 
 // A function with this mark uses AVX-512; call it where `has_avx512()`.

@@ -127,6 +127,18 @@ SKB_INLINE void add_block(const T* sum, Index stride, T beta, Strided<T> c) {
   }
 }
 
+// Fetches the n_rows rows of A that come next but one: a processor follows a row no
+// further than its page by itself.
+template <int n_rows, typename T>
+SKB_INLINE void fetch_rows_behind(Index i, Strided<const T> a) {
+  constexpr Index line = 64 / Index(sizeof(T));
+  const Index first = i + 2 * n_rows, last = std::min(a.rows, first + n_rows);
+  for (Index r = first; r < last; ++r) {
+    const T* row = a.data + r * a.row_stride;
+    for (Index l = 0; l < a.cols; l += line) prefetch_to_read(row + l);
+  }
+}
+
 // C = A B + beta C for the rows of A from `i` on, by n_rows at once, and the rest by
 // fewer. Sums that cannot go into C as packs are made beside it.
 template <int n_bytes, int n_rows, int n_packs, bool has_half, bool is_transposed,
@@ -137,6 +149,7 @@ SKB_INLINE void product_rows(Index i, Strided<const T> a, Panel<T> b, T beta,
   for (; i + n_rows <= a.rows; i += n_rows) {
     const Strided<const T> a_i = a.block(i, n_rows);
     const Strided<T> c_i = c.block(i, n_rows);
+    if (!is_transposed && a.is_far) fetch_rows_behind<n_rows>(i, a);
     if (takes_packs) {
       product_block<n_bytes, n_rows, n_packs, has_half, is_transposed>(
           a_i, b, beta, c_i.data, c_i.row_stride);
@@ -275,6 +288,7 @@ SKB_INLINE void product_panels(Strided<const T> a, Strided<const T> b, T beta,
     }
     product_panel<n_bytes>(n_packs, a, panel, beta, c.columns(j, count),
                            is_whole && c.col_stride == 1);
+    a = a.as_near();
     j += count;
   }
 }
