@@ -19,6 +19,8 @@
 #endif
 
 #if defined(__GLIBC__)
+#include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #endif
 
@@ -141,6 +143,7 @@ class Team {
     try {
       for (int rank = 1; rank < n_threads_; ++rank) {
         helpers_.emplace_back([this, rank] { help(rank); });
+        send_away(helpers_.back());
       }
     } catch (const std::system_error&) {  // no room for one more thread
       dismiss();
@@ -210,6 +213,25 @@ class Team {
         ::mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (room == MAP_FAILED) throw std::bad_alloc();
     ::munmap(room, n);
+#endif
+  }
+
+  // Linux starts a thread where its maker runs, as often as not, if the process has
+  // slept, and moves it only milliseconds later, while the leader does all the work.
+  // Forbidden to be there, it moves at once; then it may go where it likes.
+  static void send_away(std::thread& helper) {
+#if defined(__GLIBC__) && defined(__linux__)
+    cpu_set_t allowed;
+    const int here = ::sched_getcpu();
+    if (here < 0 || ::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    cpu_set_t elsewhere = allowed;
+    CPU_CLR(here, &elsewhere);
+    if (CPU_COUNT(&elsewhere) == 0) return;
+    const pthread_t thread = helper.native_handle();
+    ::pthread_setaffinity_np(thread, sizeof elsewhere, &elsewhere);
+    ::pthread_setaffinity_np(thread, sizeof allowed, &allowed);
+#else
+    static_cast<void>(helper);
 #endif
   }
 
