@@ -13,10 +13,10 @@ from ._immutable import immutable
 __all__ = ["Rows", "TrainingRows"]
 
 # Numbers of X that stay in the cache together.
-_BLOCK_SIZE = 2**16
+_BLOCK_SIZE = 2**18
 # Rows that are reduced as one: NumPy begins anew at every row, which takes longer than
 # the few numbers of most.
-_ROWS_IN_ONE = 32
+_ROWS_IN_ONE = 16
 
 
 class TrainingRows(ABC):
