@@ -13,7 +13,7 @@ from ._immutable import immutable
 __all__ = ["Rows", "TrainingRows"]
 
 # Numbers of X that stay in the cache together.
-_BLOCK_SIZE = 2**18
+_BLOCK_SIZE = 2**17
 # Rows that are reduced as one: NumPy begins anew at every row, which takes longer than
 # the few numbers of most.
 _ROWS_IN_ONE = 16
