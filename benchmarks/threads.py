@@ -37,16 +37,22 @@ class Training:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predictions of many rows."""
+    """Predictions of many rows, perhaps after some seconds of sleep."""
 
     job: Job
+    sleep: float = 0.0
 
     def call(self, dtype) -> Callable[[], float]:
         """Return what predicts, and returns its seconds."""
         entrant = Contestant(self.job, OURS, dtype, starting_weights(self.job))
         model, X = entrant.model, entrant.X
         model.set_params(max_iter=1).fit(X[:2000], entrant.y[:2000])
-        return lambda: seconds_of(lambda: model.predict(X))
+
+        def predict():
+            time.sleep(self.sleep)
+            return seconds_of(lambda: model.predict(X))
+
+        return predict
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,9 @@ SUBJECTS = {
     "100-(512, 512, 512), 1024": Training(WIDE),
     "the same, 4096": Training(replace(WIDE, batch_size=4096)),
     "predict 100000 rows": Prediction(replace(WIDE, n_rows=100_000, hidden=(256, 256))),
+    "predict 5000 after sleep": Prediction(
+        replace(WIDE, n_rows=5000, hidden=(256, 256)), sleep=0.1
+    ),
     "lbfgs, 50000 rows": Lbfgs(replace(WIDE, hidden=(100,), n_epochs=10)),
 }
 

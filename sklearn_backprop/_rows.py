@@ -12,7 +12,8 @@ from ._immutable import immutable
 
 __all__ = ["Rows", "TrainingRows"]
 
-# Numbers of X that stay in the cache together.
+# Numbers of X that are looked at together: they and a copy of them stay in the cache,
+# and below a tenth of a large X.
 _BLOCK_SIZE = 2**17
 # Rows that are reduced as one: NumPy begins anew at every row, which takes longer than
 # the few numbers of most.

@@ -26,8 +26,8 @@ struct Matrix {
   }
 };
 
-// A matrix with any two strides, so that it may be a transpose. One that is `far` is
-// read from memory, and not from a cache.
+// A matrix with any two strides, so that it may be a transpose. One that is far is read
+// for the first time, and perhaps from memory.
 template <typename T>
 struct Strided {
   T* data = nullptr;
@@ -90,8 +90,8 @@ struct Csr {
 };
 
 // What a layer reads: `dense`, or, when `csr` is given, rows order[0], order[1], ... of
-// it (rows first, first + 1, ... without an order). Dense rows of data that no cache
-// holds are far.
+// it (rows first, first + 1, ... without an order). Dense rows that are a view of the
+// data are far: what the workspace holds was just written.
 template <typename T>
 struct Rows {
   Matrix<const T> dense;
@@ -122,7 +122,7 @@ struct Rows {
   }
 };
 
-// Dense rows, to be read for the first time.
+// Dense rows, as they are when they are first read.
 template <typename T>
 Strided<const T> strided(const Rows<T>& x) {
   Strided<const T> view = strided(x.dense);

@@ -218,15 +218,14 @@ class Team {
 
   // Linux starts a thread where its maker runs, as often as not, if the process has
   // slept, and moves it only milliseconds later, while the leader does all the work.
-  // Forbidden to be there, it moves at once; then it may go where it likes.
+  // Forbidden to be there, it moves at once; then it may go where it likes. Where there
+  // is no other processor, the system refuses, and it stays.
   static void send_away(std::thread& helper) {
 #if defined(__GLIBC__) && defined(__linux__)
     cpu_set_t allowed;
-    const int here = ::sched_getcpu();
-    if (here < 0 || ::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
     cpu_set_t elsewhere = allowed;
-    CPU_CLR(here, &elsewhere);
-    if (CPU_COUNT(&elsewhere) == 0) return;
+    CPU_CLR(::sched_getcpu(), &elsewhere);
     const pthread_t thread = helper.native_handle();
     ::pthread_setaffinity_np(thread, sizeof elsewhere, &elsewhere);
     ::pthread_setaffinity_np(thread, sizeof allowed, &allowed);
