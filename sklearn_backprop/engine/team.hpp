@@ -110,10 +110,9 @@ class Member {
   // only where all shares are done at the same time.
   template <typename T>
   void add_up(const T* mine, Index n, T* total);
-  // This member's stretch of n things.
-  std::pair<Index, Index> share_of(Index n) const {
-    return {n * rank_ / size(), n * (rank_ + 1) / size()};
-  }
+  // This member's stretch of n things. Where there are more shares than threads they
+  // shrink, so that the last ones are short, and no thread waits long for another.
+  std::pair<Index, Index> share_of(Index n) const;
   // The same, in whole vector registers as far as that goes.
   std::pair<Index, Index> slice_of(Index n) const {
     constexpr Index unit = 16;
@@ -312,6 +311,20 @@ class Team {
 };
 
 inline int Member::size() const { return team_->size(); }
+
+inline std::pair<Index, Index> Member::share_of(Index n) const {
+  if (size() == team_->n_threads()) {
+    return {n * rank_ / size(), n * (rank_ + 1) / size()};
+  }
+  // Each is one part of what is left in so many, the last ones in as many as there are.
+  const int most_parts = 2 * team_->n_threads();
+  Index begin = 0, end = 0;
+  for (int rank = 0; rank <= rank_; ++rank) {
+    begin = end;
+    end += (n - begin) / std::min(most_parts, size() - rank);
+  }
+  return {begin, end};
+}
 
 inline bool Member::must_stop() const { return team_->barrier_.is_broken(); }
 

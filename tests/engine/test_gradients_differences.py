@@ -623,7 +623,7 @@ def test_two_threads_are_one_to_rounding_and_the_same_each_time(normalization):
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])
-@pytest.mark.parametrize("n_rows", [20_011, 400_009])
+@pytest.mark.parametrize("n_rows", [6_011, 20_011, 400_009])
 def test_who_does_a_share_of_many_rows_changes_no_bit(n_rows, n_threads):
     """There are several for each thread, and whoever is free takes the next."""
     layers, n, _ = make_layers(N_FEATURES, (12,), 3, "tanh", dropout=0.2)
