@@ -16,9 +16,10 @@ pytestmark = [
 ]
 
 PROGRAM = """
-import resource, warnings
+import itertools, resource, warnings
 import numpy as np
 from sklearn_backprop import BackpropMLPRegressor, GDLinearRegression
+from threadpoolctl import ThreadpoolController
 
 warnings.simplefilter("ignore")
 rng = np.random.default_rng(0)
@@ -29,11 +30,18 @@ def network(**settings):
     return BackpropMLPRegressor(**narrow, random_state=0, **settings)
 
 fitted = network().fit(tall, tall[:, 0])
+controller, n_threads = ThreadpoolController(), itertools.count(2)
+
+def predict_with_one_more():
+    with controller.limit(limits=next(n_threads)):
+        fitted.predict(tall)
+
 JOBS = {
     "fit": lambda: network().fit(tall, tall[:, 0]),
     "batch norm": lambda: network(normalization="batch").fit(tall, tall[:, 0]),
     "lbfgs": lambda: network(solver="lbfgs", max_fun=2).fit(tall, tall[:, 0]),
     "predict": lambda: fitted.predict(tall),
+    "one more thread": predict_with_one_more,
     "normal": lambda: GDLinearRegression(solver="normal").fit(tall, tall[:, 0]),
     "descent": lambda: GDLinearRegression(max_iter=3).fit(wide, wide[:, 0]),
 }
@@ -94,10 +102,10 @@ def test_no_memory_is_an_error_and_not_the_end():
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line.split(",") for line in done.stdout.splitlines()]
     outcomes = {name: rest for name, *rest in lines}
-    assert len(outcomes) == 6
+    assert len(outcomes) == 7
     for name, ends in outcomes.items():
         assert ends[-1] == "fine", name
-    for name in ("fit", "batch norm"):  # they need megabytes
+    for name in ("fit", "batch norm", "one more thread"):  # they need megabytes
         assert "MemoryError" in outcomes[name]
 
 

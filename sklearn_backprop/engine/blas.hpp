@@ -4,7 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+
+#include "room.hpp"
 
 namespace sklearn_backprop::blas {
 
@@ -31,25 +32,23 @@ struct Table {
 template <typename T>
 inline Table<T> table{};
 
-// OpenBLAS makes a buffer of 32 MiB at a thread's first product, and where there is no
-// room for one it tries for ever. So ask for room first, which throws; one page is
-// touched, or the compiler would not ask.
-inline bool ask_for_buffer() {
-  constexpr std::size_t buffer = std::size_t(33) << 20;
-  const std::unique_ptr<volatile char[]> room(new volatile char[buffer]);
-  room[0] = 0;
-  return true;
-}
+// OpenBLAS has a buffer of 32 MiB for each product under way, made when so many are
+// under way for the first time, and where there is no room for one it tries for ever.
+// So a thread asks for room before its first product, and again in each call that
+// others help with.
+inline thread_local bool has_asked_for_buffer = false;
 
-// Once in each thread, whichever routine comes first.
-inline void before_first_product() {
-  thread_local const bool has_asked = ask_for_buffer();
-  static_cast<void>(has_asked);
+inline void begin_call() { has_asked_for_buffer = false; }
+
+inline void before_product() {
+  if (has_asked_for_buffer) return;
+  ask_for_room(std::size_t(33) << 20);
+  has_asked_for_buffer = true;
 }
 
 template <typename T, typename Call>
 inline void dispatch(Call&& call) {
-  before_first_product();
+  before_product();
   if (table<T>.is_ilp64) {
     call(table<T>.ilp64, std::int64_t{});
   } else {

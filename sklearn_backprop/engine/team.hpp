@@ -1,66 +1,24 @@
 // A team of threads: a leader, the thread that calls, and helpers, who wait for it to
-// share work out. Threads of its own rather than OpenMP's: they live as long as one
-// call, so that a forked process inherits none, and every platform has them.
+// share work out.
 #pragma once
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <exception>
-#include <new>
 #include <stdexcept>
-#include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#endif
-
-#if defined(__GLIBC__)
-#include <pthread.h>
-#include <sched.h>
-#include <sys/mman.h>
-#endif
-
+#include "blas.hpp"
+#include "helpers.hpp"
 #include "simd.hpp"
+#include "waiting.hpp"
 
 namespace sklearn_backprop {
 
 // Leaves the work of a thread whose team-mate has failed.
 struct TeamStopped {};
-
-// Has the data of this thread made that a throw needs, while there is room for them:
-// where there is none, the C library ends the process. (The function is pure, so that
-// without a use of its result no call would be made.)
-inline void make_room_for_exceptions() {
-  [[maybe_unused]] volatile const int n = std::uncaught_exceptions();
-}
-
-// Lets the processor rest while it waits for another one.
-inline void pause_briefly() {
-#if defined(__x86_64__) || defined(_M_X64)
-  _mm_pause();
-#elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
-  __asm__ __volatile__("yield");
-#endif
-}
-
-// Waits until is_over(). Some microseconds of waiting are cheaper than to give the
-// processor away; beyond that another thread may need it, for instance the one waited
-// for.
-template <typename Condition>
-void wait_until(const Condition& is_over) {
-  constexpr int most_pauses = 60;
-  for (int n = 0; !is_over(); ++n) {
-    if (n < most_pauses) {
-      pause_briefly();
-    } else {
-      std::this_thread::yield();
-    }
-  }
-}
 
 // Where all of a team wait for the last one.
 class Barrier {
@@ -137,16 +95,16 @@ class Team {
         claims_(static_cast<std::size_t>(size_)),
         offered_(static_cast<std::size_t>(size_)),
         failures_(static_cast<std::size_t>(size_)) {
-    ask_for_room();
+    if (n_threads_ > 1) blas::begin_call();
     helpers_.reserve(static_cast<std::size_t>(n_threads_ - 1));
     try {
       for (int rank = 1; rank < n_threads_; ++rank) {
-        helpers_.emplace_back([this, rank] { help(rank); });
-        send_away(helpers_.back());
+        helpers_.push_back(pool_.lend());
+        helpers_.back()->begin([this, rank] { help(rank); });
       }
-    } catch (const std::system_error&) {  // no room for one more thread
+    } catch (...) {
       dismiss();
-      throw std::bad_alloc();
+      throw;
     }
   }
   ~Team() { dismiss(); }
@@ -201,40 +159,8 @@ class Team {
     if (barrier_.is_broken()) throw_failure();
   }
 
-  // glibc ends a process whose new thread finds no room for what is its own: ask for
-  // room first. Nothing is written there, or the system would find a page, and take it
-  // back from every processor that runs a thread of this process: as long as a step.
-  void ask_for_room() const {
-#if defined(__GLIBC__)
-    if (n_threads_ == 1) return;
-    const auto n = kRoomOfThread * static_cast<std::size_t>(n_threads_ - 1);
-    void* const room =
-        ::mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (room == MAP_FAILED) throw std::bad_alloc();
-    ::munmap(room, n);
-#endif
-  }
-
-  // Linux starts a thread where its maker runs, as often as not, if the process has
-  // slept, and moves it only milliseconds later, while the leader does all the work.
-  // Forbidden to be there, it moves at once; then it may go where it likes. Where there
-  // is no other processor, the system refuses, and it stays.
-  static void send_away(std::thread& helper) {
-#if defined(__GLIBC__) && defined(__linux__)
-    cpu_set_t allowed;
-    if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
-    cpu_set_t elsewhere = allowed;
-    CPU_CLR(::sched_getcpu(), &elsewhere);
-    const pthread_t thread = helper.native_handle();
-    ::pthread_setaffinity_np(thread, sizeof elsewhere, &elsewhere);
-    ::pthread_setaffinity_np(thread, sizeof allowed, &allowed);
-#else
-    static_cast<void>(helper);
-#endif
-  }
-
   void help(int thread) {
-    make_room_for_exceptions();
+    blas::begin_call();
     for (unsigned seen = 0;;) {
       unsigned phase = seen;
       wait_until([&] {
@@ -288,11 +214,11 @@ class Team {
   void dismiss() {
     is_dismissed_.store(true, std::memory_order_release);
     phase_.fetch_add(1, std::memory_order_release);
-    for (std::thread& helper : helpers_) helper.join();
+    for (Helper* helper : helpers_) {
+      helper->end();
+      pool_.take_back(helper);
+    }
   }
-
-  // Its stack, 8 MiB as a rule, and more than enough for its own data.
-  static constexpr std::size_t kRoomOfThread = std::size_t(9) << 20;
 
   const int size_;  // shares
   const int n_threads_;
@@ -307,7 +233,8 @@ class Team {
   std::atomic<bool> is_dismissed_{false};
   alignas(64) std::atomic<unsigned> phase_{0};
   alignas(64) std::atomic<int> n_done_{0};
-  std::vector<std::thread> helpers_;
+  HelperPool& pool_ = HelperPool::of_this_process();
+  std::vector<Helper*> helpers_;
 };
 
 inline int Member::size() const { return team_->size(); }
