@@ -11,6 +11,8 @@ on) that even so no coefficients would fit, the least are those of the scaled co
 import numpy as np
 from scipy import linalg
 
+from ._gram import SMALLEST_SQUARE
+
 __all__ = ["LeastNorm", "column_norms", "numerical_rank"]
 
 _EPS = np.finfo(np.float64).eps
@@ -65,9 +67,17 @@ class LeastNorm:
 
 def column_norms(data) -> np.ndarray:
     """Euclidean norms (p,) of columns (m, p), also where their squares overflow."""
-    largest = np.abs(data).max(axis=0, initial=0.0)
-    unit = np.where(largest > 0.0, largest, 1.0)
-    return unit * np.sqrt(np.einsum("ij,ij->j", data / unit, data / unit))
+    with np.errstate(over="ignore"):
+        squares = np.einsum("ij,ij->j", data, data)
+    norms = np.sqrt(squares)
+    unsafe = ~((squares > SMALLEST_SQUARE) & (squares < np.inf))
+    if unsafe.any():
+        columns = data[:, unsafe]
+        largest = np.abs(columns).max(axis=0, initial=0.0)
+        unit = np.where(largest > 0.0, largest, 1.0)
+        columns = columns / unit
+        norms[unsafe] = unit * np.sqrt(np.einsum("ij,ij->j", columns, columns))
+    return norms
 
 
 def numerical_rank(singular, n_rows, n_columns) -> int:

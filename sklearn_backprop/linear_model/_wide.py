@@ -38,68 +38,93 @@ class _CenteredRows:
     """Rows sqrt(weight) * (X - mean), never formed as a whole."""
 
     def __init__(self, X, weight, centered):
-        self._X = X
-        self.root = np.ones(X.shape[0]) if weight is None else np.sqrt(weight)
+        n_rows, n_columns = X.shape
+        self._X = X.tocsc() if sparse.issparse(X) else X
+        self._is_weighted = weight is not None
+        self.root = np.sqrt(weight) if self._is_weighted else np.ones(n_rows)
         self.weight = float(self.root @ self.root)
-        self.mean = np.zeros(X.shape[1])
-        self.norms = np.ones(X.shape[1])  # infinite for constant columns
-        if centered:
-            self.mean = self._mean()
-        self.norms = self._norms()
+        self._block_width = max(_MIN_BLOCK_COLUMNS, n_rows // 4)
+        self._scratch = np.empty(n_rows * self._block_width)
+        # A mean has two parts: what rounding takes from the first, left in all rows,
+        # would be a direction that the data do not have.
+        self.mean = np.zeros(n_columns)
+        self._rest_of_mean = np.zeros(n_columns)
+        self.norms = np.ones(n_columns)  # infinite for constant columns
+        self.gram = np.zeros((n_rows, n_rows), order="F")  # only its lower triangle
+        self._measure(centered)
 
-    def _mean(self) -> np.ndarray:
-        """Column means (p,), from offsets to the first row so that none cancel."""
+    def _measure(self, centered):
+        """Find means, norms and K, of a block of columns while it is in the cache."""
         share = self.root**2 / self.weight
-        first = self._X[[0]]
-        if sparse.issparse(self._X):
-            return self._X.T @ share
-        first = np.asarray(first[0], dtype=np.float64)
-        mean = np.empty(len(first))
         for columns in self._column_slices():
-            mean[columns] = share @ (self._X[:, columns] - first[columns])
-        return first + mean
+            if centered:
+                self.mean[columns] = self._mean(columns, share)
+            block = self._shifted(columns, self.mean[columns])
+            if centered:
+                self._rest_of_mean[columns] = share @ block
+                block -= self._rest_of_mean[columns]
+            self._finish(columns, block)
+            # Of a column that holds rounding errors only nothing is left.
+            norms = column_norms(block)
+            is_empty = is_constant(norms, self.weight, self.mean[columns])
+            self.norms[columns] = np.where(is_empty, np.inf, norms)
+            block[:, is_empty] = 0.0
+            self.gram = linalg.blas.dsyrk(
+                1.0, block.T, trans=1, beta=1.0, c=self.gram, overwrite_c=1, lower=1
+            )
+
+    def _mean(self, columns: slice, share) -> np.ndarray:
+        """Column means (m,), from offsets to the first row so that none cancel."""
+        if sparse.issparse(self._X):
+            return self._X[:, columns].T @ share
+        first = np.asarray(self._X[0, columns], dtype=np.float64)
+        return first + share @ self._shifted(columns, first)
 
     def _column_slices(self) -> Iterator[slice]:
-        n_rows, n_columns = self._X.shape
-        step = max(_MIN_BLOCK_COLUMNS, n_rows // 4)
-        for start in range(0, n_columns, step):
-            yield slice(start, min(start + step, n_columns))
+        n_columns = self._X.shape[1]
+        for start in range(0, n_columns, self._block_width):
+            yield slice(start, min(start + self._block_width, n_columns))
+
+    def _shifted(self, columns: slice, origin) -> np.ndarray:
+        """Columns (n, m) less their origin (m,), until the next call."""
+        block = self._X[:, columns]
+        if sparse.issparse(block):
+            block = block.toarray()
+        room = self._scratch[: block.size].reshape(block.shape)
+        return np.subtract(block, origin, out=room)
+
+    def _finish(self, columns: slice, block):
+        """Make rows of shifted columns (n, m), in place."""
+        if self._is_weighted:
+            block *= self.root[:, None]
+        is_empty = np.isinf(self.norms[columns])
+        if is_empty.any():
+            block[:, is_empty] = 0.0
 
     def _blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """Slices of columns, and dense blocks (n, up to some hundreds) of them."""
-        X = self._X.tocsc() if sparse.issparse(self._X) else self._X
+        """Slices of columns, and blocks of them, each until the next one.
+
+        Rows lack the rest of the mean, which multipliers without a part in the
+        direction of ones do not meet.
+        """
         for columns in self._column_slices():
-            block = X[:, columns]
-            if sparse.issparse(block):
-                block = block.toarray()
-            block = (block - self.mean[columns]) * self.root[:, None]
-            block[:, np.isinf(self.norms[columns])] = 0.0
+            block = self._shifted(columns, self.mean[columns])
+            self._finish(columns, block)
             yield columns, block
 
-    def _norms(self) -> np.ndarray:
-        """Norms (p,) of columns; infinite where they hold rounding errors only."""
-        norms = np.concatenate([column_norms(block) for _, block in self._blocks()])
-        norms[is_constant(norms, self.weight, self.mean)] = np.inf
-        return norms
-
-    def scaled(self) -> list[np.ndarray]:
-        """Dense blocks of columns of unit norm."""
-        return [block / self.norms[columns] for columns, block in self._blocks()]
-
-    def gram(self) -> np.ndarray:
-        """K (n, n); only its lower triangle is filled."""
-        K = np.zeros((len(self.root),) * 2, order="F")
-        for _, block in self._blocks():
-            K = linalg.blas.dsyrk(
-                1.0, block.T, trans=1, beta=1.0, c=K, overwrite_c=1, lower=1
-            )
-        return K
+    def scaled_blocks(self) -> Iterator[np.ndarray]:
+        """Blocks of columns of unit norm, free of the mean to the last digit."""
+        for columns in self._column_slices():
+            block = self._shifted(columns, self.mean[columns])
+            block -= self._rest_of_mean[columns]
+            self._finish(columns, block)
+            yield block / self.norms[columns]
 
     def scaled_triangle(self) -> np.ndarray:
         """R (n, n) with R'R the Gram matrix of rows whose columns have unit norm."""
         r = np.zeros((0, len(self.root)))
-        for columns, block in self._blocks():
-            stacked = np.vstack([r, (block / self.norms[columns]).T])
+        for block in self.scaled_blocks():
+            stacked = np.vstack([r, block.T])
             (r,) = linalg.qr(stacked, mode="r", overwrite_a=True, check_finite=False)
             r = r[: r.shape[1]]
         return r
@@ -110,10 +135,22 @@ class _CenteredRows:
             return self.root[:, None] * (self._X @ coef - self.mean @ coef)
         return sum(block @ coef[columns] for columns, block in self._blocks())
 
-    def multiply_transposed(self, a) -> np.ndarray:
-        """Combination (p, k) of the rows with multipliers a (n, k)."""
-        if not sparse.issparse(self._X):
-            return np.concatenate([block.T @ a for _, block in self._blocks()])
+    def add_combination(self, coef, a) -> tuple[np.ndarray, np.ndarray]:
+        """Add the rows' combination by multipliers a (n, k) to coef (p, k).
+
+        Return the sum, and its products (n, k) with the rows.
+        """
+        if sparse.issparse(self._X):
+            coef = coef + self._combine_sparse(a)
+            return coef, self.multiply(coef)
+        # Each block is made once for both.
+        coef, products = coef.copy(), 0.0
+        for columns, block in self._blocks():
+            coef[columns] += block.T @ a
+            products = products + block @ coef[columns]
+        return coef, products
+
+    def _combine_sparse(self, a) -> np.ndarray:
         rooted = self.root[:, None] * a
         combined = self._X.T @ rooted - np.outer(self.mean, rooted.sum(axis=0))
         combined[np.isinf(self.norms)] = 0.0
@@ -135,19 +172,20 @@ def wide_solution(X, Y, weight, *, centered, alpha) -> WideFit:
     y_mean = (rows.root**2 @ Y) / rows.weight if centered else np.zeros(Y.shape[1])
     targets = rows.root[:, None] * (Y - y_mean)
     penalty = rows.weight * alpha
-    K = rows.gram()
+    K = rows.gram
     inverse = _row_inverse(K, rows, centered, penalty)
     solver = "cholesky"
     if inverse is None:
         solver, inverse = "qr", _projected_inverse(K, rows, penalty)
     if inverse is not None:
-        coef = _multiply_out(rows, targets, penalty, inverse)
+        coef, products = _multiply_out(rows, targets, penalty, inverse)
         rank, condition_number = inverse.rank, inverse.condition_number
     else:
         coef, rank, condition_number = _scaled_solution(rows, targets, penalty)
+        products = rows.multiply(coef)
     if penalty > 0.0:
         rank = len(rows.mean)
-    residual = targets - rows.multiply(coef)
+    residual = targets - products
     return WideFit(
         coef=coef,
         x_mean=rows.mean,
@@ -160,20 +198,23 @@ def wide_solution(X, Y, weight, *, centered, alpha) -> WideFit:
     )
 
 
-def _multiply_out(rows: _CenteredRows, targets, penalty, inverse) -> np.ndarray:
-    """Coefficients (p, k) from multipliers of the rows.
+def _multiply_out(
+    rows: _CenteredRows, targets, penalty, inverse
+) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (p, k) from multipliers of the rows, and their products (n, k).
 
     What corrections add to the multipliers goes into the coefficients by itself:
     together they would lose it in rounding.
     """
     multipliers = inverse.apply(targets)
-    coef = rows.multiply_transposed(multipliers)
+    nothing = np.zeros((len(rows.mean), targets.shape[1]))
+    coef, products = rows.add_combination(nothing, multipliers)
     for _ in range(_CORRECTIONS):
-        residual = targets - rows.multiply(coef) - penalty * multipliers
+        residual = targets - products - penalty * multipliers
         correction = inverse.apply(residual)
         multipliers = multipliers + correction
-        coef = coef + rows.multiply_transposed(correction)
-    return coef
+        coef, products = rows.add_combination(coef, correction)
+    return coef, products
 
 
 def _row_inverse(K, rows: _CenteredRows, centered, penalty) -> _RowInverse | None:
@@ -182,13 +223,14 @@ def _row_inverse(K, rows: _CenteredRows, centered, penalty) -> _RowInverse | Non
     size = np.trace(K) / n_rows
     if not SMALLEST_SQUARE < size < np.inf:
         return None
-    penalized = K + penalty * np.eye(n_rows)
+    penalized = K.copy(order="F")
+    penalized[np.diag_indices(n_rows)] += penalty
     if centered:
         # Centring leaves one direction without length: give it one. No target has a
         # part in it, so no solution does.
         direction = rows.root / linalg.norm(rows.root)
-        penalized += size * np.outer(direction, direction)
-    return _cholesky_inverse(penalized, np.eye(n_rows), n_rows - int(centered))
+        penalized += size * np.outer(direction, direction).T
+    return _cholesky_inverse(penalized, None, n_rows - int(centered))
 
 
 def _projected_inverse(K, rows, penalty) -> _RowInverse | None:
@@ -205,19 +247,25 @@ def _projected_inverse(K, rows, penalty) -> _RowInverse | None:
 
 
 def _cholesky_inverse(projected, basis, rank) -> _RowInverse | None:
-    """B (B'KB)^-1 B' for a basis B (n, r), or None where it would lose too much."""
+    """B (B'KB)^-1 B' for a basis B (n, r), or None where it would lose too much.
+
+    `projected`, B'KB, is overwritten. No basis is that of the rows themselves.
+    """
     norm = linalg.norm(projected, 1, check_finite=False)
     if not 0.0 < norm < np.inf:
         return None
-    factor, info = linalg.lapack.dpotrf(projected, lower=1, clean=0)
+    factor, info = linalg.lapack.dpotrf(projected, lower=1, clean=0, overwrite_a=1)
     rcond = linalg.lapack.dpocon(factor, norm, uplo="L")[0] if info == 0 else 0.0
     if rcond * _MAX_CONDITION < 1.0:
         return None
 
-    def apply(right):
-        solved = linalg.cho_solve((factor, True), basis.T @ right, check_finite=False)
-        return basis @ solved
+    def solve(right):
+        return linalg.cho_solve((factor, True), right, check_finite=False)
 
+    def solve_projected(right):
+        return basis @ solve(basis.T @ right)
+
+    apply = solve if basis is None else solve_projected
     return _RowInverse(apply, rank, float(np.sqrt(1.0 / rcond)))
 
 
@@ -230,7 +278,7 @@ def _scaled_solution(
     [X, sqrt(P) I] exactly: the others are the residuals.
     """
     n_rows, n_columns, norms = len(targets), len(rows.norms), rows.norms
-    blocks = rows.scaled()
+    blocks = list(rows.scaled_blocks())
     if penalty > 0.0:
         blocks.append(np.eye(n_rows))
         norms = np.concatenate([norms, np.full(n_rows, np.sqrt(penalty))])

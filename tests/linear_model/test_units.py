@@ -91,6 +91,30 @@ def test_the_least_norm_is_that_in_the_units_of_the_columns(spread, wide):
     np.testing.assert_allclose(model.coef_, expected, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("is_weighted", [True, False])
+@pytest.mark.parametrize("origin", [1e3, 1e6])
+@pytest.mark.parametrize("shape", [(12, 30), (12, 12), (30, 12), (300, 700)])
+def test_where_columns_begin_changes_only_the_intercept(
+    shape, origin, is_weighted, container
+):
+    """Also where rows are given twice, with different targets."""
+    rng = np.random.default_rng(0)
+    X = rng.integers(-1000, 1000, size=shape) / 1024.0  # adding an integer is exact
+    X[1::2] = X[::2]
+    y = rng.normal(size=len(X))
+    weight = rng.uniform(0.5, 2.0, size=len(X)) if is_weighted else None
+    elsewhere = X + np.rint(origin * rng.normal(size=shape[1]))
+    expected = GDLinearRegression(solver="normal").fit(X, y, weight)
+    model = GDLinearRegression(solver="normal").fit(container(elsewhere), y, weight)
+    assert model.rank_ == expected.rank_ == min(len(X) // 2 - 1, shape[1])
+    # Sparse rows are multiplied where they lie.
+    rounding = 1e-12 if container is np.asarray else 1e-12 + 1e-15 * origin
+    atol = rounding * expected.condition_number_ * np.abs(expected.coef_).max()
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=0, atol=atol)
+
+
 @pytest.mark.parametrize("alpha", [1e-6, 1.0])
 def test_a_ridge_of_few_rows_in_all_units(alpha):
     rng = np.random.default_rng(0)
