@@ -16,8 +16,10 @@ from ._normal_inverse import is_constant
 
 # Of K, the square of the data's own; corrections restore the digits that it costs.
 _MAX_CONDITION = 1e8
-_CORRECTIONS = 2
-_MIN_BLOCK_COLUMNS = 256
+_MAX_CORRECTIONS = 2
+# A correction of this share of the coefficients needs no other.
+_CORRECTED = 1e-12
+_MIN_BLOCK_SIZE = 2**16  # elements: long stretches of each row, and still in the cache
 
 
 @immutable
@@ -43,7 +45,7 @@ class _CenteredRows:
         self._is_weighted = weight is not None
         self.root = np.sqrt(weight) if self._is_weighted else np.ones(n_rows)
         self.weight = float(self.root @ self.root)
-        self._block_width = max(_MIN_BLOCK_COLUMNS, n_rows // 4)
+        self._block_width = max(_MIN_BLOCK_SIZE // n_rows, n_rows // 4)
         self._scratch = np.empty(n_rows * self._block_width)
         # A mean has two parts: what rounding takes from the first, left in all rows,
         # would be a direction that the data do not have.
@@ -209,11 +211,15 @@ def _multiply_out(
     multipliers = inverse.apply(targets)
     nothing = np.zeros((len(rows.mean), targets.shape[1]))
     coef, products = rows.add_combination(nothing, multipliers)
-    for _ in range(_CORRECTIONS):
+    for _ in range(_MAX_CORRECTIONS):
         residual = targets - products - penalty * multipliers
         correction = inverse.apply(residual)
         multipliers = multipliers + correction
-        coef, products = rows.add_combination(coef, correction)
+        last = coef
+        coef, products = rows.add_combination(last, correction)
+        change, size = (np.abs(c).max(axis=0) for c in (coef - last, coef))
+        if np.all(change <= _CORRECTED * size):
+            break
     return coef, products
 
 
