@@ -243,8 +243,9 @@ inline std::pair<Index, Index> Member::share_of(Index n) const {
   if (size() == team_->n_threads()) {
     return {n * rank_ / size(), n * (rank_ + 1) / size()};
   }
-  // Each is one part of what is left in so many, the last ones in as many as there are.
-  const int most_parts = 2 * team_->n_threads();
+  // Each is one part of what is left in so many, the last ones in as many as there are:
+  // a thread half as fast as the others can still do its first one in time.
+  const int most_parts = (3 * team_->n_threads() + 1) / 2;
   Index begin = 0, end = 0;
   for (int rank = 0; rank <= rank_; ++rank) {
     begin = end;
