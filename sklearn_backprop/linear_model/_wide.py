@@ -146,10 +146,10 @@ class _CenteredRows:
             coef = coef + self._combine_sparse(a)
             return coef, self.multiply(coef)
         # Each block is made once for both.
-        coef, products = coef.copy(), 0.0
+        coef, products = coef.copy(), np.zeros(a.shape)
         for columns, block in self._blocks():
             coef[columns] += block.T @ a
-            products = products + block @ coef[columns]
+            products += block @ coef[columns]
         return coef, products
 
     def _combine_sparse(self, a) -> np.ndarray:
