@@ -122,6 +122,9 @@ os._exit(7)
 def test_a_forked_process_has_helpers_of_its_own(when):
     done = subprocess.run(
         [sys.executable, "-c", FORK, str(Path(__file__).parent), when],
+        # As the package holds it; a fork amid a product of several threads waits for a
+        # lock of OpenBLAS.
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         timeout=300,  # a hang, not slowness
         check=False,
     )
