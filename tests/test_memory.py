@@ -105,6 +105,8 @@ def test_no_memory_is_an_error_and_not_the_end():
     assert len(outcomes) == 7
     for name, ends in outcomes.items():
         assert ends[-1] == "fine", name
+    # Calls with helpers ask for a buffer of OpenBLAS each, if it is there or not.
+    assert outcomes["predict"][-2] == "MemoryError"
     for name in ("fit", "batch norm", "one more thread"):  # they need megabytes
         assert "MemoryError" in outcomes[name]
 

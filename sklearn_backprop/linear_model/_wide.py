@@ -106,8 +106,7 @@ class _CenteredRows:
     def _blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
         """Slices of columns, and blocks of them, each until the next one.
 
-        Rows lack the rest of the mean, which multipliers without a part in the
-        direction of ones do not meet.
+        Rows keep the rest of the mean: multipliers have no part in its direction.
         """
         for columns in self._column_slices():
             block = self._shifted(columns, self.mean[columns])
